@@ -1,1 +1,38 @@
-//! Placeholder
+//! The harness of the end-to-end tests: what they need to lay out a network, start programs in
+//! it, and say why something went wrong.
+//!
+//! Everything that outlives a function call is a guard: namespaces, processes, virtual machines
+//! and scratch files go away when their value is dropped, and so also when a test panics.
+//!
+//! ```text
+//! namespace   a network namespace of the test's own
+//! wire        two namespaces joined by a veth pair, or a bridge with a tap for a VM
+//! process     a program in the background: its log, its signals, its end
+//! command     a program run to its end, with a time limit
+//! daemon      aoe-daemon on top of process; status reads what it says of itself
+//! vblade      Debian's vblade, the reference that the tools are tried against
+//! client      the `aoe` command
+//! capture     tshark: what was on the wire, as a third party decodes it
+//! image       image files with known content
+//! disk_check  an ext4 partition inside an image, read without mounting it
+//! kernel      Debian's kernel, downloaded and unpacked, never installed
+//! initramfs   the guest's files
+//! vm          QEMU
+//! ```
+
+pub mod capture;
+pub mod client;
+pub mod command;
+pub mod daemon;
+pub mod disk_check;
+pub mod image;
+pub mod initramfs;
+pub mod kernel;
+pub mod namespace;
+pub mod paths;
+pub mod process;
+pub mod retry;
+pub mod status;
+pub mod vblade;
+pub mod vm;
+pub mod wire;

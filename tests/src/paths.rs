@@ -1,0 +1,46 @@
+//! Where the built programs and the scratch files are.
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+use tempfile::TempDir;
+
+/// Cargo's target directory: `CARGO_TARGET_DIR`, else `target` in the workspace.
+pub fn target_dir() -> PathBuf {
+    env::var_os("CARGO_TARGET_DIR")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../target"), PathBuf::from)
+}
+
+/// The built `aoe-daemon`: `AOE_DAEMON`, else the release build.
+pub fn daemon() -> Result<PathBuf> {
+    built("AOE_DAEMON", "aoe-daemon")
+}
+
+/// The built `aoe` command: `AOE_CLIENT`, else the release build.
+pub fn client() -> Result<PathBuf> {
+    built("AOE_CLIENT", "aoe")
+}
+
+fn built(variable: &str, name: &str) -> Result<PathBuf> {
+    let path = env::var_os(variable)
+        .map_or_else(|| target_dir().join("release").join(name), PathBuf::from);
+    ensure!(
+        path.is_file(),
+        "{} is not built: run `cargo xtask test`, or set {variable}",
+        path.display()
+    );
+    path.canonicalize().context("resolve the program's path")
+}
+
+/// A scratch directory under the target directory: a real file system, where fsync and O_DIRECT
+/// mean something. It is removed with the value.
+pub fn scratch() -> Result<TempDir> {
+    let parent = target_dir().join("e2e");
+    fs::create_dir_all(&parent).with_context(|| format!("create {}", parent.display()))?;
+    tempfile::Builder::new()
+        .prefix("scratch-")
+        .tempdir_in(parent)
+        .context("create a scratch directory")
+}

@@ -1,0 +1,96 @@
+//! Virtual machines: QEMU under plain emulation, because nested KVM is not to be had everywhere.
+//!
+//! The guest's serial console is the result. Its scripts print `STEP <name> ok` after each step,
+//! or `STEP <name> failed` and power off.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+use crate::initramfs::Overlay;
+use crate::kernel::Kernel;
+use crate::namespace::Namespace;
+use crate::process::Process;
+use crate::wire::TAP;
+
+/// Memory of a guest, in MiB: room for the initramfs, 64 MiB of data and their page cache.
+const MEMORY_MIB: u32 = 768;
+
+/// From start to the first step, on a busy machine.
+pub const BOOT_LIMIT: Duration = Duration::from_secs(120);
+
+/// A running guest; dropping it ends QEMU and prints the end of the serial log.
+#[derive(Debug)]
+pub struct Vm {
+    process: Process,
+}
+
+impl Vm {
+    /// Boots `kernel` with its network card on the [`TAP`] of `namespace`.
+    ///
+    /// `environment` are the variables that the guest's scripts see: the kernel hands the words
+    /// of its command line that it does not know to init. `directory` holds the initramfs and the
+    /// serial log.
+    pub fn boot(
+        kernel: &Kernel,
+        files: Overlay,
+        namespace: &Namespace,
+        environment: &[(&str, &str)],
+        directory: &Path,
+    ) -> Result<Self> {
+        let initramfs = directory.join("initramfs.cpio");
+        files.pack(kernel, &initramfs)?;
+        let mut append = String::from("console=ttyS0 panic=-1 quiet mitigations=off");
+        for (name, value) in environment {
+            append.push_str(&format!(" {name}={value}"));
+        }
+        let mut command = namespace.command("qemu-system-x86_64");
+        command
+            .args(["-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2"])
+            .args(["-m", &MEMORY_MIB.to_string(), "-nodefaults", "-no-reboot"])
+            .args(["-display", "none", "-serial", "stdio"])
+            .arg("-kernel")
+            .arg(&kernel.image)
+            .arg("-initrd")
+            .arg(&initramfs)
+            .args(["-append", &append, "-netdev"])
+            .arg(format!("tap,id=net0,ifname={TAP},script=no,downscript=no,vhost=off"))
+            .args(["-device", "virtio-net-pci,netdev=net0,romfile="]);
+        let process = Process::spawn("guest", &mut command, &directory.join("serial.log"))?;
+        Ok(Self { process })
+    }
+
+    /// Waits until the guest has done a step, and gives everything it has said so far. Fails at
+    /// once when the guest says that a step failed: it powers off then.
+    pub fn wait_for_step(&mut self, step: &str, limit: Duration) -> Result<String> {
+        self.process.wait_for_line(&format!("STEP {step} ok"), limit)?;
+        Ok(self.process.log())
+    }
+
+    /// Everything the guest has said so far.
+    pub fn log(&self) -> String {
+        self.process.log()
+    }
+
+    /// Sends a line to the guest's console.
+    pub fn say(&mut self, line: &str) -> Result<()> {
+        self.process.say(line)
+    }
+
+    /// Waits for the guest's last step and its power-off; gives its whole log.
+    pub fn wait_for_end(mut self, limit: Duration) -> Result<String> {
+        self.wait_for_step("everything", limit)?;
+        let status = self.process.wait(Duration::from_secs(30))?;
+        anyhow::ensure!(status.success(), "QEMU ended with {status}");
+        Ok(self.process.log())
+    }
+}
+
+/// The word after `key` on the first line of a serial log that begins with it.
+pub fn value_of<'a>(log: &'a str, key: &str) -> Result<&'a str> {
+    log.lines()
+        .find_map(|line| line.strip_prefix(key)?.strip_prefix(' '))
+        .map(str::trim)
+        .with_context(|| format!("the guest did not print {key}"))
+}
