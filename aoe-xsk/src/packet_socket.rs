@@ -51,10 +51,10 @@ impl PacketSocket {
         let fd = unsafe { OwnedFd::from_raw_fd(fd) };
         let index = interface_index(interface)?;
         drop_other_stations(&fd)?;
-        set_option(&fd, libc::SOL_PACKET, libc::PACKET_QDISC_BYPASS, &1)?;
+        set_option(&fd, libc::SOL_PACKET, libc::PACKET_QDISC_BYPASS, 1)?;
         // Beyond the system's limit only with CAP_NET_ADMIN; without it the limit has to do.
-        if set_option(&fd, libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, &RECEIVE_QUEUE_BYTES).is_err() {
-            set_option(&fd, libc::SOL_SOCKET, libc::SO_RCVBUF, &RECEIVE_QUEUE_BYTES)?;
+        if set_option(&fd, libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, RECEIVE_QUEUE_BYTES).is_err() {
+            set_option(&fd, libc::SOL_SOCKET, libc::SO_RCVBUF, RECEIVE_QUEUE_BYTES)?;
         }
         bind(&fd, index)?;
         let mac = hardware_address(&fd)?;
@@ -253,15 +253,21 @@ fn drop_other_stations(fd: &OwnedFd) -> io::Result<()> {
         step(return_constant, 0, 0),
     ];
     let program = libc::sock_fprog { len: steps.len() as u16, filter: steps.as_mut_ptr() };
-    // `program` points to `steps`, which outlives the call; the kernel copies both.
-    set_option(fd, libc::SOL_SOCKET, libc::SO_ATTACH_FILTER, &program)
+    let pointer = ptr::from_ref(&program).cast::<c_void>();
+    let length = mem::size_of_val(&program) as libc::socklen_t;
+    // SAFETY: `pointer` names a sock_fprog of the length given, which names as many steps as it
+    // says; both outlive the call, in which the kernel copies them.
+    let result = unsafe {
+        let option = libc::SO_ATTACH_FILTER;
+        libc::setsockopt(fd.as_raw_fd(), libc::SOL_SOCKET, option, pointer, length)
+    };
+    check(result).map(|_| ())
 }
 
-fn set_option<T>(fd: &OwnedFd, level: c_int, name: c_int, value: &T) -> io::Result<()> {
-    let pointer = ptr::from_ref(value).cast::<c_void>();
-    let length = mem::size_of::<T>() as libc::socklen_t;
-    // SAFETY: `pointer` names `length` readable bytes, which the kernel only reads. What they
-    // point to in turn, if anything, is the caller's to keep valid: see drop_other_stations.
+fn set_option(fd: &OwnedFd, level: c_int, name: c_int, value: c_int) -> io::Result<()> {
+    let pointer = ptr::from_ref(&value).cast::<c_void>();
+    let length = mem::size_of_val(&value) as libc::socklen_t;
+    // SAFETY: `pointer` names one integer of the length given, which outlives the call.
     check(unsafe { libc::setsockopt(fd.as_raw_fd(), level, name, pointer, length) }).map(|_| ())
 }
 
@@ -272,8 +278,7 @@ fn bind(fd: &OwnedFd, index: c_int) -> io::Result<()> {
     address.sll_ifindex = index;
     let length = mem::size_of_val(&address) as libc::socklen_t;
     // SAFETY: the address is a sockaddr_ll of the length given and outlives the call.
-    let result =
-        unsafe { libc::bind(fd.as_raw_fd(), ptr::from_ref(&address).cast(), length) };
+    let result = unsafe { libc::bind(fd.as_raw_fd(), ptr::from_ref(&address).cast(), length) };
     check(result).map(|_| ())
 }
 
