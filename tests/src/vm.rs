@@ -64,7 +64,12 @@ impl Vm {
     /// Waits until the guest has done a step, and gives everything it has said so far. Fails at
     /// once when the guest says that a step failed: it powers off then.
     pub fn wait_for_step(&mut self, step: &str, limit: Duration) -> Result<String> {
-        self.process.wait_for_line(&format!("STEP {step} ok"), limit)?;
+        self.wait_for(&format!("STEP {step} ok"), limit)
+    }
+
+    /// Waits until the guest has printed `text`, and gives everything it has said so far.
+    pub fn wait_for(&mut self, text: &str, limit: Duration) -> Result<String> {
+        self.process.wait_for_line(text, limit)?;
         Ok(self.process.log())
     }
 
