@@ -55,8 +55,11 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let sectors = arguments.sectors.or(arguments.bytes).unwrap_or(rest);
     disk.check_range(arguments.lba, sectors)?;
     match arguments.output.as_deref() {
-        None => copy(&mut disk, arguments.lba, sectors, &mut io::stdout().lock())
-            .context("standard output"),
+        None => match copy(&mut disk, arguments.lba, sectors, &mut io::stdout().lock()) {
+            // Whoever reads the pipe has seen enough.
+            Err(error) if is_broken_pipe(&error) => Ok(()),
+            result => result.context("standard output"),
+        },
         Some(path) => {
             let mut file = create(path)?;
             copy(&mut disk, arguments.lba, sectors, &mut file)
@@ -67,6 +70,10 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
 
 fn create(path: &Path) -> anyhow::Result<File> {
     File::create(path).with_context(|| format!("{} can't be written", path.display()))
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }
 
 fn copy(disk: &mut Disk, lba: u64, sectors: u64, output: &mut impl Write) -> anyhow::Result<()> {

@@ -85,13 +85,15 @@ fn copy(
 ) -> anyhow::Result<()> {
     let mut chunk = Vec::with_capacity(CHUNK_BYTES);
     let mut progress = Progress::new(length);
+    let start = lba;
     loop {
         chunk.clear();
         input.by_ref().take(CHUNK_BYTES as u64).read_to_end(&mut chunk)?;
         if chunk.is_empty() {
             return Ok(());
         }
-        disk.write(lba, &chunk).with_context(|| format!("sectors from {lba} on not written"))?;
+        disk.write(lba, &chunk)
+            .with_context(|| format!("after {} sectors were written", lba - start))?;
         lba += (chunk.len() / SECTOR_SIZE) as u64;
         progress.add(chunk.len() as u64);
     }
