@@ -1,0 +1,193 @@
+//! The XDP program of one port: loading it, attaching it, telling it what is served, and reading
+//! what it counted.
+//!
+//! The program itself is in `aoe-ebpf`, its rule in [`aoe_common::steer`].
+
+mod attach;
+mod load;
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::os::fd::{AsFd, AsRawFd};
+use std::time::Duration;
+
+use aoe_common::address::Address;
+use aoe_common::counters::Counter;
+use aoe_common::steer::ServedKey;
+use aoe_common::wire::Mac;
+use aya::maps::{Array, HashMap, MapData, PerCpuArray, XskMap};
+use aya::programs::links::FdLink;
+use aya::programs::{ProgramError, TestRun, TestRunOptions, Xdp};
+use aya::{Ebpf, maps};
+use aya_log::EbpfLogger;
+use thiserror::Error;
+use tokio::time::{MissedTickBehavior, interval};
+
+pub use attach::{AttachError, Mode, Occupant, Refusal};
+pub use load::LoadError;
+
+/// What the program counted, by [`Counter`], over all CPUs.
+pub type Counts = [u64; Counter::ALL.len()];
+
+/// How often the program's log is read.
+const LOG_PERIOD: Duration = Duration::from_secs(1);
+
+/// The XDP program of one port, with its maps.
+///
+/// Dropping it takes the program off the interface; so does the end of the process, however it
+/// ends.
+pub struct Steering {
+    ebpf: Ebpf,
+    attached: Option<FdLink>,
+    targets: BTreeSet<(u16, Address)>,
+    maps: Maps,
+}
+
+/// The maps of `aoe-ebpf`, under their names there.
+struct Maps {
+    sockets: XskMap<MapData>,
+    served: HashMap<MapData, u64, u8>,
+    port: Array<MapData, [u8; 6]>,
+    counters: PerCpuArray<MapData, u64>,
+}
+
+/// A map of the XDP program can't be read or changed.
+#[derive(Debug, Error)]
+#[error("the map {map} of the XDP program can't be used: {source}")]
+pub struct MapError {
+    /// Name of the map.
+    pub map: &'static str,
+    source: maps::MapError,
+}
+
+impl Steering {
+    /// Sets the MAC address whose frames, besides broadcasts, are the port's.
+    ///
+    /// # Errors
+    ///
+    /// None is to be expected: see [`MapError`].
+    pub fn set_mac(&mut self, mac: Mac) -> Result<(), MapError> {
+        self.maps.port.set(0, mac.0, 0).map_err(in_map("PORT"))
+    }
+
+    /// Gives the frames of an RX queue to this AF_XDP socket, which must be bound to that queue of
+    /// that interface, or the kernel drops them.
+    ///
+    /// # Errors
+    ///
+    /// The queue's number is 1024 or more, or the file descriptor is not an AF_XDP socket.
+    pub fn set_socket(&mut self, queue: u32, socket: impl AsFd) -> Result<(), MapError> {
+        let socket = socket.as_fd().as_raw_fd();
+        self.maps.sockets.set(queue, socket, 0).map_err(in_map("SOCKETS"))
+    }
+
+    /// Passes the frames of an RX queue to the kernel again.
+    ///
+    /// # Errors
+    ///
+    /// The queue has no socket.
+    pub fn unset_socket(&mut self, queue: u32) -> Result<(), MapError> {
+        self.maps.sockets.unset(queue).map_err(in_map("SOCKETS"))
+    }
+
+    /// Serves a target on a VLAN from now on; 0 stands for untagged frames.
+    ///
+    /// # Errors
+    ///
+    /// The map of targets is full, at more than 5000 of them.
+    pub fn add_target(&mut self, vlan_id: u16, target: Address) -> Result<(), MapError> {
+        self.targets.insert((vlan_id, target));
+        for name in names(vlan_id, target) {
+            self.maps.served.insert(name, 0, 0).map_err(in_map("SERVED"))?;
+        }
+        Ok(())
+    }
+
+    /// Serves a target on a VLAN no more.
+    ///
+    /// # Errors
+    ///
+    /// None is to be expected: see [`MapError`].
+    pub fn remove_target(&mut self, vlan_id: u16, target: Address) -> Result<(), MapError> {
+        if !self.targets.remove(&(vlan_id, target)) {
+            return Ok(());
+        }
+        // Wildcards may name another target, too.
+        let kept: BTreeSet<u64> =
+            self.targets.iter().flat_map(|(vlan_id, target)| names(*vlan_id, *target)).collect();
+        for name in names(vlan_id, target) {
+            if !kept.contains(&name) {
+                self.maps.served.remove(&name).map_err(in_map("SERVED"))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What was counted since the program was loaded.
+    ///
+    /// # Errors
+    ///
+    /// None is to be expected: see [`MapError`].
+    pub fn counts(&self) -> Result<Counts, MapError> {
+        let mut counts = Counts::default();
+        for counter in Counter::ALL {
+            let by_cpu =
+                self.maps.counters.get(&(counter as u32), 0).map_err(in_map("COUNTERS"))?;
+            counts[counter as usize] = by_cpu.iter().sum();
+        }
+        Ok(counts)
+    }
+
+    /// Hands what the program logs to the `log` crate's logger, until the future is dropped.
+    ///
+    /// To be called once, and after the logger is set.
+    ///
+    /// # Errors
+    ///
+    /// The log's map can't be used. That is worth a warning, not the end.
+    pub fn forward_log(&mut self) -> Result<impl Future<Output = ()> + use<>, aya_log::Error> {
+        let mut log = EbpfLogger::init(&mut self.ebpf)?;
+        Ok(async move {
+            // What is logged is rare and may be late.
+            let mut ticks = interval(LOG_PERIOD);
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            loop {
+                ticks.tick().await;
+                log.flush();
+            }
+        })
+    }
+
+    /// Runs the program on one frame as if it had come in on queue 0, and returns the XDP action.
+    ///
+    /// Nothing is received or sent. This is for tests; it counts like any other frame.
+    ///
+    /// # Errors
+    ///
+    /// The kernel refuses frames of less than 14 bytes.
+    pub fn try_frame(&self, frame: &[u8]) -> Result<u32, ProgramError> {
+        let program: &Xdp =
+            self.ebpf.program(load::PROGRAM).ok_or(ProgramError::NotLoaded)?.try_into()?;
+        let run = TestRunOptions { data_in: Some(frame), ..TestRunOptions::default() };
+        Ok(program.test_run(run)?.return_value)
+    }
+}
+
+impl fmt::Debug for Steering {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { ebpf: _, attached, targets, maps: _ } = self;
+        f.debug_struct("Steering")
+            .field("attached", attached)
+            .field("targets", targets)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The keys of a target in the map of targets.
+fn names(vlan_id: u16, target: Address) -> [u64; 4] {
+    target.names().map(|to| ServedKey::new(vlan_id, to).bits())
+}
+
+fn in_map(map: &'static str) -> impl FnOnce(maps::MapError) -> MapError {
+    move |source| MapError { map, source }
+}
