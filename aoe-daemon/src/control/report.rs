@@ -1,0 +1,300 @@
+//! What the daemon tells of itself: the same data for status and for the summary at the end.
+
+use crate::exports::Export;
+use crate::stats::{Stat, Stats};
+use aoe_common::counters::Counter;
+use aoe_xsk::{Census, Statistics};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fmt::{self, Display, Formatter};
+
+/// Counts by name; those that are 0 are left out of texts.
+pub type Counts = BTreeMap<String, u64>;
+
+/// The whole daemon.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Report {
+    /// Release of the daemon.
+    pub version: String,
+    /// Process id.
+    pub pid: u32,
+    /// Seconds since the start.
+    pub uptime_seconds: u64,
+    /// Every export.
+    pub exports: Vec<ExportReport>,
+    /// Every interface.
+    pub interfaces: Vec<InterfaceReport>,
+}
+
+/// One export.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ExportReport {
+    /// Such as `e0.1`.
+    pub address: String,
+    /// What it is served from.
+    pub file: String,
+    /// Size in sectors of 512 bytes.
+    pub sectors: u64,
+    /// Whether writes are refused.
+    pub read_only: bool,
+    /// Whether a write has failed, since when all are refused.
+    pub failed: bool,
+}
+
+/// One interface.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct InterfaceReport {
+    /// Name of the interface.
+    pub name: String,
+    /// Whether frames are taken from it.
+    pub serving: bool,
+    /// Why not, where they are not.
+    pub waiting_for: Option<String>,
+    /// MAC address.
+    pub mac: String,
+    /// Maximum transmission unit in bytes.
+    pub mtu: u32,
+    /// Most sectors per request.
+    pub max_sectors: u8,
+    /// `native-zerocopy`, `native` or `generic`.
+    pub mode: Option<String>,
+    /// What the XDP program counted.
+    pub xdp: Counts,
+    /// Every receive queue.
+    pub queues: Vec<QueueReport>,
+}
+
+/// One receive queue with its worker.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct QueueReport {
+    /// Number of the queue.
+    pub queue: u32,
+    /// CPU that the worker is pinned to.
+    pub cpu: Option<usize>,
+    /// How the socket was bound.
+    pub bind: String,
+    /// Pages behind the packet buffers.
+    pub pages: String,
+    /// What the worker counted.
+    pub counts: Counts,
+    /// Packet buffers of 4 KiB, by where they are.
+    pub buffers: Counts,
+    /// What the kernel counted for the socket.
+    pub kernel: Counts,
+}
+
+impl ExportReport {
+    /// How an export does.
+    pub fn of(export: &Export) -> Self {
+        let image = export.disk.image();
+        Self {
+            address: export.target.address().to_string(),
+            file: image.path.display().to_string(),
+            sectors: image.sectors,
+            read_only: image.read_only,
+            failed: export.disk.is_failed(),
+        }
+    }
+}
+
+/// Packet buffers by where they are.
+pub fn buffer_counts(census: &Census) -> Counts {
+    let places = [
+        ("total", census.total),
+        ("free", census.free),
+        ("receiving", census.fill + census.assembly),
+        ("in_use", census.application),
+        ("sending", census.transmit),
+    ];
+    places.into_iter().map(|(name, count)| (name.to_owned(), u64::from(count))).collect()
+}
+
+/// What the kernel counted for a socket and lost, by name.
+pub fn kernel_counts(statistics: &Statistics) -> Counts {
+    let losses = [
+        ("rx_dropped", statistics.rx_dropped),
+        ("rx_ring_full", statistics.rx_ring_full),
+        ("rx_fill_ring_empty", statistics.rx_fill_ring_empty),
+        ("rx_invalid_descs", statistics.rx_invalid_descs),
+        ("tx_invalid_descs", statistics.tx_invalid_descs),
+    ];
+    losses.into_iter().map(|(name, count)| (name.to_owned(), count)).collect()
+}
+
+/// The counts of a worker by name.
+pub fn worker_counts(stats: &Stats) -> Counts {
+    Stat::ALL.into_iter().map(|stat| (stat.name().to_owned(), stats.get(stat))).collect()
+}
+
+/// The counts of an XDP program by name.
+pub fn xdp_counts(counts: &[u64; Counter::ALL.len()]) -> Counts {
+    Counter::ALL
+        .into_iter()
+        .map(|counter| (counter.name().to_owned(), counts[counter as usize]))
+        .collect()
+}
+
+impl Report {
+    /// A count over all workers.
+    pub fn total(&self, stat: Stat) -> u64 {
+        let queues = self.interfaces.iter().flat_map(|interface| &interface.queues);
+        queues.filter_map(|queue| queue.counts.get(stat.name())).sum()
+    }
+
+    /// Everything that was dropped anywhere, by reason.
+    fn drops(&self) -> Counts {
+        let mut drops = Counts::new();
+        for interface in &self.interfaces {
+            let workers = interface.queues.iter().flat_map(|queue| &queue.counts);
+            let kernel = interface.queues.iter().flat_map(|queue| &queue.kernel);
+            let dropped = interface.xdp.iter().chain(workers).filter(|(name, _)| is_drop(name));
+            for (name, count) in dropped.chain(kernel) {
+                *drops.entry(name.clone()).or_default() += count;
+            }
+        }
+        drops
+    }
+
+    /// The summary that a stopping daemon prints.
+    pub fn summary(&self) -> String {
+        use std::fmt::Write;
+        let mut text = format!(
+            "served for {} s: {} reads ({} bytes), {} writes ({} bytes), {} flushes, {} other \
+             requests, {} failed\n",
+            self.uptime_seconds,
+            self.total(Stat::Reads),
+            self.total(Stat::BytesRead),
+            self.total(Stat::Writes),
+            self.total(Stat::BytesWritten),
+            self.total(Stat::Flushes),
+            self.total(Stat::Immediate),
+            self.total(Stat::Failed),
+        );
+        let drops = NonZero(&self.drops()).to_string();
+        let drops = if drops.is_empty() { "none".to_owned() } else { drops };
+        // Writing to a String can't fail.
+        let _ = writeln!(text, "dropped: {drops}");
+        for interface in &self.interfaces {
+            let _ = writeln!(text, "{}: {}", interface.name, interface.state());
+        }
+        text
+    }
+}
+
+fn is_drop(name: &str) -> bool {
+    name.starts_with("dropped_")
+}
+
+impl InterfaceReport {
+    fn state(&self) -> String {
+        match (&self.mode, &self.waiting_for) {
+            (_, Some(reason)) => format!("waiting: {reason}"),
+            (Some(mode), None) => format!("{mode} mode, {} queues", self.queues.len()),
+            (None, None) => "not started".to_owned(),
+        }
+    }
+}
+
+impl Display for Report {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Self { version, pid, uptime_seconds, exports, interfaces } = self;
+        writeln!(f, "aoe-daemon {version}, pid {pid}, up {uptime_seconds} s")?;
+        for export in exports {
+            let ExportReport { address, file, sectors, read_only, failed } = export;
+            let access = if *read_only { "read-only" } else { "read-write" };
+            let state = if *failed { ", FAILED: writes are refused" } else { "" };
+            writeln!(f, "export {address}: {file}, {sectors} sectors, {access}{state}")?;
+        }
+        for interface in interfaces {
+            interface.fmt(f)?;
+        }
+        Ok(())
+    }
+}
+
+impl Display for InterfaceReport {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Self { name, mac, mtu, max_sectors, xdp, queues, .. } = self;
+        writeln!(
+            f,
+            "interface {name}: {}, MAC {mac}, MTU {mtu}, {max_sectors} sectors a request",
+            self.state()
+        )?;
+        writeln!(f, "  xdp: {}", NonZero(xdp))?;
+        for queue in queues {
+            let QueueReport { queue, cpu, bind, pages, counts, buffers, kernel } = queue;
+            let cpu = cpu.map_or("any CPU".to_owned(), |cpu| format!("CPU {cpu}"));
+            writeln!(f, "  queue {queue}: {bind}, {pages}, {cpu}")?;
+            writeln!(f, "    requests: {}", NonZero(counts))?;
+            writeln!(f, "    buffers: {}", NonZero(buffers))?;
+            writeln!(f, "    kernel: {}", NonZero(kernel))?;
+        }
+        Ok(())
+    }
+}
+
+/// Counts as text, without those that are 0.
+struct NonZero<'a>(&'a Counts);
+
+impl Display for NonZero<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let mut separator = "";
+        for (name, count) in self.0.iter().filter(|(_, count)| **count > 0) {
+            write!(f, "{separator}{name} {count}")?;
+            separator = ", ";
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report() -> Report {
+        let stats = Stats::default();
+        stats.add(Stat::Reads, 3);
+        stats.add(Stat::BytesRead, 3072);
+        stats.add(Stat::DroppedShort, 2);
+        Report {
+            version: "0".into(),
+            pid: 1,
+            uptime_seconds: 9,
+            exports: vec![],
+            interfaces: vec![InterfaceReport {
+                name: "eth9".into(),
+                serving: true,
+                waiting_for: None,
+                mac: "02:00:00:00:00:01".into(),
+                mtu: 1500,
+                max_sectors: 2,
+                mode: Some("native".into()),
+                xdp: Counts::from([("dropped_short".into(), 5), ("seen".into(), 7)]),
+                queues: vec![QueueReport {
+                    queue: 0,
+                    cpu: Some(1),
+                    bind: "copy".into(),
+                    pages: "plain".into(),
+                    counts: worker_counts(&stats),
+                    buffers: Counts::new(),
+                    kernel: Counts::from([("rx_ring_full".into(), 4)]),
+                }],
+            }],
+        }
+    }
+
+    #[test]
+    fn the_summary_adds_up_by_reason() {
+        let text = report().summary();
+        assert!(text.contains("3 reads (3072 bytes)"), "{text}");
+        assert!(text.contains("dropped: dropped_short 7, rx_ring_full 4\n"), "{text}");
+        assert!(text.contains("eth9: native mode, 1 queues"), "{text}");
+    }
+
+    #[test]
+    fn json_is_read_back() {
+        let text = serde_json::to_string(&report()).unwrap();
+        let again: Report = serde_json::from_str(&text).unwrap();
+        assert_eq!(again.to_string(), report().to_string());
+    }
+}

@@ -1,0 +1,93 @@
+//! How other threads reach a worker.
+
+use crate::storage::Parked;
+use crate::target::Outcome;
+use crate::worker::Order;
+use crossbeam_queue::ArrayQueue;
+use rustix::event::{EventfdFlags, eventfd};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering, fence};
+
+/// What a worker finds in its mailbox.
+pub enum Message {
+    /// Storage is done with a parked job.
+    Finished(Parked, Outcome),
+    /// The control plane wants something.
+    Order(Order),
+}
+
+/// A bounded queue into one worker, with a bell for when it sleeps.
+pub struct Mailbox {
+    queue: ArrayQueue<Message>,
+    bell: OwnedFd,
+    /// Whether the worker sleeps, or is about to: then a message has to ring.
+    sleeping: AtomicBool,
+}
+
+/// Room for orders beside the jobs.
+const ORDERS: usize = 16;
+
+impl Mailbox {
+    /// A mailbox for at most `jobs` parked jobs.
+    ///
+    /// # Errors
+    ///
+    /// Where the process has no file descriptor left.
+    pub fn new(jobs: usize) -> io::Result<Self> {
+        Ok(Self {
+            queue: ArrayQueue::new(jobs + ORDERS),
+            bell: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?,
+            sleeping: AtomicBool::new(false),
+        })
+    }
+
+    /// Leaves a message. A full mailbox gives it back.
+    ///
+    /// # Errors
+    ///
+    /// The message, where the mailbox is full.
+    #[expect(clippy::result_large_err, reason = "boxing what comes back would allocate")]
+    pub fn post(&self, message: Message) -> Result<(), Message> {
+        self.queue.push(message)?;
+        // Pairs with the fence in prepare_sleep(): either the worker sees the message before it
+        // sleeps, or we see that it does.
+        fence(Ordering::SeqCst);
+        if self.sleeping.swap(false, Ordering::Relaxed) {
+            // Fails only where the counter is full, and then the bell rings already.
+            let _ = rustix::io::write(&self.bell, &1_u64.to_ne_bytes());
+        }
+        Ok(())
+    }
+
+    /// Takes the oldest message.
+    pub fn take(&self) -> Option<Message> {
+        self.queue.pop()
+    }
+
+    /// Announces that the worker is about to wait for [`bell`]; `false` where it must not,
+    /// because there is a message.
+    ///
+    /// [`bell`]: Self::bell
+    pub fn prepare_sleep(&self) -> bool {
+        self.sleeping.store(true, Ordering::Relaxed);
+        fence(Ordering::SeqCst);
+        if self.queue.is_empty() {
+            return true;
+        }
+        self.sleeping.store(false, Ordering::Relaxed);
+        false
+    }
+
+    /// Ends the sleep that [`prepare_sleep`](Self::prepare_sleep) announced.
+    pub fn woke(&self) {
+        self.sleeping.store(false, Ordering::Relaxed);
+        // Empty where something else ended the sleep.
+        let _ = rustix::io::read(&self.bell, &mut [0; 8]);
+    }
+
+    /// Becomes readable when a message comes in during a sleep.
+    pub fn bell(&self) -> BorrowedFd<'_> {
+        self.bell.as_fd()
+    }
+}

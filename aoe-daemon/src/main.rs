@@ -1,0 +1,48 @@
+//! Command line in, exit code out.
+
+use anyhow::Result;
+use aoe_daemon::config::{Cli, Command, Config};
+use aoe_daemon::control;
+use clap::Parser;
+use std::process::ExitCode;
+use tracing_subscriber::EnvFilter;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("aoe-daemon: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: Cli) -> Result<()> {
+    match cli.command {
+        Some(Command::Status(args)) => {
+            let report = control::ask_status(&args.control)?;
+            if args.json {
+                println!("{}", serde_json::to_string_pretty(&report)?);
+            } else {
+                print!("{report}");
+            }
+            Ok(())
+        }
+        None => {
+            log_to_stderr(cli.serve.verbose)?;
+            control::serve(&Config::new(cli.serve)?)
+        }
+    }
+}
+
+fn log_to_stderr(verbose: u8) -> Result<()> {
+    let default = match verbose {
+        0 => "info",
+        1 => "debug",
+        _ => "trace",
+    };
+    let filter = EnvFilter::builder().with_default_directive(default.parse()?).from_env_lossy();
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    Ok(())
+}

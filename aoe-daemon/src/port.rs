@@ -1,0 +1,196 @@
+//! A port: one network interface that exports are offered on, through all that may happen to it.
+
+mod bring_up;
+mod facts;
+
+pub use facts::Facts;
+
+use crate::config::Mode;
+use crate::control::report::{InterfaceReport, xdp_counts};
+use crate::exports::Exports;
+use crate::link::{Link, LinkError};
+use anyhow::{Result, anyhow, bail};
+use bring_up::{Failure, Running};
+use std::future::Future;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tracing::{info, warn};
+
+/// How long a start keeps trying what another process holds: after a `kill -9` the kernel frees
+/// interface, queues and locks late.
+pub const START_PATIENCE: Duration = Duration::from_secs(10);
+/// Pause between two tries.
+pub const START_PAUSE: Duration = Duration::from_millis(50);
+
+/// One interface, served or waited for.
+pub struct Port {
+    name: String,
+    mode: Mode,
+    exports: Arc<Exports>,
+    /// As it was when last looked at.
+    link: Option<Link>,
+    state: State,
+}
+
+enum State {
+    Running(Box<Running>),
+    /// Why frames can't be taken now.
+    Waiting(String),
+}
+
+impl Port {
+    /// Starts to serve an interface, or to wait for it where it is down.
+    ///
+    /// # Errors
+    ///
+    /// Where there is no such interface, or it can't be served as it is. One line that says why.
+    pub fn start(name: &str, mode: Mode, exports: &Arc<Exports>) -> Result<Self> {
+        let link = Link::by_name(name)?;
+        let mut port = Self {
+            name: name.to_owned(),
+            mode,
+            exports: Arc::clone(exports),
+            link: None,
+            state: State::Waiting("starting".into()),
+        };
+        let deadline = Instant::now() + START_PATIENCE;
+        let mut said = false;
+        loop {
+            match port.bring_up(link.clone()) {
+                Ok(()) => return Ok(port),
+                Err(Failure::Busy(reason)) if Instant::now() < deadline => {
+                    if !said {
+                        warn!(interface = name, %reason, "trying for {START_PATIENCE:?}");
+                        said = true;
+                    }
+                    std::thread::sleep(START_PAUSE);
+                }
+                Err(Failure::Busy(reason) | Failure::Refused(reason)) => bail!("{name}: {reason}"),
+            }
+        }
+    }
+
+    /// Brings the port up on this link, or has it wait.
+    fn bring_up(&mut self, link: Link) -> Result<(), Failure> {
+        self.link = Some(link.clone());
+        if !link.up {
+            self.wait(format!("the interface is down: ip link set {} up", self.name));
+            return Ok(());
+        }
+        let running = Running::start(&link, self.mode, &self.exports)?;
+        self.state = State::Running(Box::new(running));
+        Ok(())
+    }
+
+    fn wait(&mut self, reason: String) {
+        if !matches!(&self.state, State::Waiting(known) if *known == reason) {
+            warn!(interface = self.name, reason, "waiting");
+        }
+        self.state = State::Waiting(reason);
+    }
+
+    /// Looks at the interface again and does what its changes ask for.
+    pub fn refresh(&mut self) {
+        let link = match Link::by_name(&self.name) {
+            Ok(link) => link,
+            Err(LinkError::NoSuchName { .. }) => {
+                self.stop();
+                self.link = None;
+                self.wait("the interface is gone".into());
+                return;
+            }
+            Err(error) => {
+                warn!(interface = self.name, %error, "can't look at the interface");
+                return;
+            }
+        };
+        let same_device = self.link.as_ref().is_some_and(|known| known.index == link.index);
+        match &mut self.state {
+            State::Running(running) if same_device && running.queues() == link.rx_queues => {
+                if let Some(known) = &self.link {
+                    tell_changes(known, &link);
+                }
+                running.adapt(&link);
+                self.link = Some(link);
+            }
+            _ => self.restart(link),
+        }
+    }
+
+    /// Serves another device of the same name, or the same device with other queues, or one that
+    /// was waited for.
+    fn restart(&mut self, link: Link) {
+        self.stop();
+        if let Err(Failure::Busy(reason) | Failure::Refused(reason)) = self.bring_up(link) {
+            self.wait(format!("{reason:#}"));
+        }
+    }
+
+    /// Whether it has to be looked at again even if the kernel tells of no change.
+    pub const fn is_waiting(&self) -> bool {
+        matches!(self.state, State::Waiting(_))
+    }
+
+    /// Finishes what is in flight and leaves the interface.
+    pub fn stop(&mut self) {
+        let stopped = State::Waiting("stopped".into());
+        if let State::Running(running) = std::mem::replace(&mut self.state, stopped) {
+            running.stop();
+        }
+    }
+
+    /// What the XDP program logs, until the future is dropped; `None` where there is none.
+    pub fn forward_log(&mut self) -> Option<impl Future<Output = ()> + use<>> {
+        let State::Running(running) = &mut self.state else { return None };
+        running.forward_log()
+    }
+
+    /// How it does.
+    pub async fn report(&self) -> InterfaceReport {
+        let mut report = InterfaceReport {
+            name: self.name.clone(),
+            serving: false,
+            waiting_for: None,
+            mac: self.link.as_ref().map(|link| link.mac.to_string()).unwrap_or_default(),
+            mtu: self.link.as_ref().map_or(0, |link| link.mtu),
+            max_sectors: 0,
+            mode: None,
+            xdp: Default::default(),
+            queues: Vec::new(),
+        };
+        match &self.state {
+            State::Waiting(reason) => report.waiting_for = Some(reason.clone()),
+            State::Running(running) => {
+                report.serving = true;
+                report.max_sectors = running.facts().max_sectors;
+                report.mode = Some(running.mode().to_owned());
+                report.xdp = running.counts().map(|counts| xdp_counts(&counts)).unwrap_or_default();
+                report.queues = running.report().await;
+            }
+        }
+        report
+    }
+}
+
+fn tell_changes(known: &Link, link: &Link) {
+    let interface = &link.name;
+    if (known.up && known.carrier) != (link.up && link.carrier) {
+        let state = if !link.up {
+            "is down: requests wait until it is up"
+        } else if !link.carrier {
+            "has no carrier: requests wait until it has"
+        } else {
+            "is up"
+        };
+        info!(interface, "the link {state}");
+    }
+    if known.mac != link.mac {
+        info!(interface, mac = %link.mac, "the interface has another MAC address");
+    }
+}
+
+impl From<anyhow::Error> for Failure {
+    fn from(error: anyhow::Error) -> Self {
+        Self::Refused(anyhow!(error))
+    }
+}

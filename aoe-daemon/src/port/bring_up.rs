@@ -1,0 +1,319 @@
+//! Bringing a port up: program, sockets, workers; and taking it down again.
+
+use super::Facts;
+use crate::config::Mode;
+use crate::control::report::QueueReport;
+use crate::exports::Exports;
+use crate::link::Link;
+use crate::mailbox::{Mailbox, Message};
+use crate::target::Port;
+use crate::worker::{Order, Worker};
+use crate::xdp::{self, AttachError, Counts, Steering};
+use anyhow::{Error, Result, anyhow};
+use aoe_common::wire::{
+    ATA_FRAME_HEADER, ETHERNET_HEADER, SECTOR_SIZE, VlanTag, sectors_per_frame,
+};
+use aoe_xsk::{BindMode, CHUNK_SIZE, FRAME_OFFSET, Queue, QueueConfig};
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+use std::future::Future;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+use tokio::sync::oneshot;
+use tracing::{info, warn};
+
+/// Most sectors per request on any port. Above it a Linux client may need more fragments for a
+/// frame than its socket buffers have.
+const MAX_SECTORS: usize = 17;
+/// How long a report waits for a worker.
+const REPORT_PATIENCE: Duration = Duration::from_secs(1);
+
+/// Why a port can't be brought up.
+pub(super) enum Failure {
+    /// Another process holds what it takes; it may be about to end.
+    Busy(Error),
+    /// It won't work as things are.
+    Refused(Error),
+}
+
+/// A port in service.
+pub(super) struct Running {
+    steering: Steering,
+    mode: &'static str,
+    facts: Arc<Facts>,
+    sockets_take: usize,
+    workers: Vec<Handle>,
+}
+
+/// A worker, seen from the control plane.
+struct Handle {
+    mailbox: Arc<Mailbox>,
+    thread: JoinHandle<Queue>,
+}
+
+/// One rung of the mode ladder: where the program runs, and how sockets may be bound.
+struct Rung {
+    attach: xdp::Mode,
+    bind: Vec<BindMode>,
+}
+
+/// The rungs that a mode permits, best first.
+fn ladder(mode: Mode, mtu: u32) -> Vec<Rung> {
+    use BindMode::{Copy, CopyScatter, ZeroCopy, ZeroCopyScatter};
+    use xdp::Mode::{Generic, Native};
+    // Without scatter-gather a zero-copy socket would lose what one chunk can't hold.
+    let jumbo = mtu as usize + ETHERNET_HEADER + size_of::<VlanTag>() > CHUNK_SIZE - FRAME_OFFSET;
+    let zero_copy: &[_] = if jumbo { &[ZeroCopyScatter] } else { &[ZeroCopyScatter, ZeroCopy] };
+    let copy: &[_] = &[CopyScatter, Copy];
+    let rung = |attach, bind: &[&[_]]| Rung { attach, bind: bind.concat() };
+    match mode {
+        Mode::Auto => vec![rung(Native, &[zero_copy, copy]), rung(Generic, &[copy])],
+        Mode::NativeZerocopy => vec![rung(Native, &[zero_copy])],
+        Mode::Native => vec![rung(Native, &[copy])],
+        Mode::Generic => vec![rung(Generic, &[copy])],
+    }
+}
+
+impl Running {
+    /// Serves a link that is up.
+    pub(super) fn start(link: &Link, mode: Mode, exports: &Arc<Exports>) -> Result<Self, Failure> {
+        let mut steering = Steering::load().map_err(|error| Failure::Refused(error.into()))?;
+        steering.set_mac(link.mac).map_err(|error| Failure::Refused(error.into()))?;
+        for export in exports.all() {
+            steering
+                .add_target(0, export.target.address())
+                .map_err(|error| Failure::Refused(error.into()))?;
+        }
+        let (rung, queues) = climb(link, mode, &mut steering)?;
+        let sockets_take = queues.iter().map(Queue::max_packet_len).min().unwrap_or(0);
+        let facts = Arc::new(Facts::new(facts_of(link, sockets_take)));
+        let mode = describe(rung.attach, &queues);
+        info!(
+            interface = link.name,
+            mode,
+            bind = %queues[0].mode(),
+            pages = %queues[0].pages(),
+            queues = queues.len(),
+            mac = %link.mac,
+            mtu = link.mtu,
+            sectors = facts.get().max_sectors,
+            "serving"
+        );
+        let mut workers = Vec::with_capacity(queues.len());
+        for (number, queue) in (0..).zip(queues) {
+            steering.set_socket(number, &queue).map_err(|error| Failure::Refused(error.into()))?;
+            workers.push(spawn(link, number, queue, exports, &facts)?);
+        }
+        let running = Self { steering, mode, facts, sockets_take, workers };
+        running.warn_of_limits(link);
+        Ok(running)
+    }
+
+    /// Takes over what has changed about the link.
+    pub(super) fn adapt(&mut self, link: &Link) {
+        let facts = facts_of(link, self.sockets_take);
+        if facts == self.facts.get() {
+            return;
+        }
+        if let Err(error) = self.steering.set_mac(link.mac) {
+            warn!(interface = link.name, %error, "the XDP program keeps the old MAC address");
+        }
+        self.facts.set(facts);
+        info!(interface = link.name, mtu = link.mtu, sectors = facts.max_sectors, "link changed");
+        self.warn_of_limits(link);
+    }
+
+    fn warn_of_limits(&self, link: &Link) {
+        let sectors = usize::from(self.facts.get().max_sectors);
+        let fit = sectors_per_frame(link.mtu as usize).min(MAX_SECTORS);
+        if fit == 0 {
+            warn!(
+                interface = link.name,
+                mtu = link.mtu,
+                "the MTU is too small for a sector: use 1500 or more"
+            );
+        } else if sectors < fit {
+            warn!(
+                interface = link.name,
+                "requests are limited to {sectors} sectors instead of {fit}: this kernel or driver \
+                 receives a frame into one buffer only (Linux 6.6 and a driver with XDP \
+                 multi-buffer lift that)"
+            );
+        }
+    }
+
+    /// Finishes what is in flight and leaves the interface.
+    pub(super) fn stop(mut self) {
+        // First no new frames; what has been steered already is still answered.
+        self.steering.detach();
+        for worker in &self.workers {
+            worker.order(Order::Stop);
+        }
+        for worker in self.workers {
+            match worker.thread.join() {
+                Ok(queue) => queue.assert_conserved(),
+                Err(_) => warn!("a worker had failed"),
+            }
+        }
+    }
+
+    /// What the XDP program logs, until the future is dropped.
+    pub(super) fn forward_log(&mut self) -> Option<impl Future<Output = ()> + use<>> {
+        match self.steering.forward_log() {
+            Ok(log) => Some(log),
+            Err(error) => {
+                warn!(%error, "the XDP program's log can't be read");
+                None
+            }
+        }
+    }
+
+    pub(super) fn queues(&self) -> u32 {
+        self.workers.len() as u32
+    }
+
+    pub(super) fn facts(&self) -> Port {
+        self.facts.get()
+    }
+
+    pub(super) const fn mode(&self) -> &'static str {
+        self.mode
+    }
+
+    pub(super) fn counts(&self) -> Option<Counts> {
+        self.steering.counts().inspect_err(|error| warn!(%error, "no XDP counters")).ok()
+    }
+
+    /// How the workers do. One that does not answer is left out.
+    pub(super) async fn report(&self) -> Vec<QueueReport> {
+        let mut reports = Vec::with_capacity(self.workers.len());
+        for worker in &self.workers {
+            let (answer, report) = oneshot::channel();
+            worker.order(Order::Report(answer));
+            match tokio::time::timeout(REPORT_PATIENCE, report).await {
+                Ok(Ok(report)) => reports.push(report),
+                _ => warn!("a worker does not answer"),
+            }
+        }
+        reports
+    }
+}
+
+impl Handle {
+    fn order(&self, order: Order) {
+        if self.mailbox.post(Message::Order(order)).is_err() {
+            warn!("a worker's mailbox is full");
+        }
+    }
+}
+
+/// Finds the best rung that driver and kernel hold.
+fn climb(link: &Link, mode: Mode, steering: &mut Steering) -> Result<(Rung, Vec<Queue>), Failure> {
+    let mut reasons = Vec::new();
+    for rung in ladder(mode, link.mtu) {
+        match steering.attach(link.index, rung.attach) {
+            Ok(()) => {}
+            Err(AttachError::Occupied(occupant)) if occupant.is_ours() => {
+                return Err(Failure::Busy(anyhow!(
+                    "another aoe-daemon serves this interface, and one daemon serves all exports \
+                     of an interface: stop it, and give --shelf, --slot and --file of every \
+                     export to one daemon"
+                )));
+            }
+            Err(error @ AttachError::Occupied(_)) => {
+                return Err(Failure::Busy(anyhow!(
+                    "{error}: take it off with `ip link set dev {} xdp off`, or use another \
+                     interface",
+                    link.name
+                )));
+            }
+            Err(error @ AttachError::Refused { .. }) => {
+                reasons.push(error.to_string());
+                continue;
+            }
+            Err(error) => return Err(Failure::Refused(error.into())),
+        }
+        match open_queues(link, &rung.bind) {
+            Ok(queues) => {
+                for reason in reasons {
+                    info!(interface = link.name, reason, "stepped down");
+                }
+                return Ok((rung, queues));
+            }
+            Err(aoe_xsk::Error::Refused { .. }) if mode == Mode::NativeZerocopy => {
+                reasons.push("the driver has no zero-copy for this interface".into());
+            }
+            Err(error @ aoe_xsk::Error::Refused { .. }) => reasons.push(error.to_string()),
+            Err(error @ aoe_xsk::Error::Busy { .. }) => return Err(Failure::Busy(error.into())),
+            Err(error) => return Err(Failure::Refused(error.into())),
+        }
+        steering.detach();
+    }
+    Err(Failure::Refused(anyhow!("{}: try --mode auto", reasons.join("; "))))
+}
+
+/// A socket for every queue, all bound alike.
+fn open_queues(link: &Link, modes: &[BindMode]) -> Result<Vec<Queue>, aoe_xsk::Error> {
+    let mut queues: Vec<Queue> = Vec::with_capacity(link.rx_queues as usize);
+    for number in 0..link.rx_queues {
+        let modes = queues.first().map_or(modes.to_vec(), |first| vec![first.mode()]);
+        queues.push(Queue::open(&QueueConfig { modes, ..QueueConfig::new(link.index, number) })?);
+    }
+    Ok(queues)
+}
+
+fn describe(attach: xdp::Mode, queues: &[Queue]) -> &'static str {
+    match attach {
+        xdp::Mode::Generic => "generic",
+        xdp::Mode::Native if queues[0].mode().is_zero_copy() => "native-zerocopy",
+        xdp::Mode::Native => "native",
+    }
+}
+
+fn facts_of(link: &Link, sockets_take: usize) -> Port {
+    let tagged_header = ATA_FRAME_HEADER + size_of::<VlanTag>();
+    let by_socket = sockets_take.saturating_sub(tagged_header) / SECTOR_SIZE;
+    let sectors = sectors_per_frame(link.mtu as usize).min(by_socket).min(MAX_SECTORS);
+    Port { mac: link.mac, max_sectors: sectors as u8 }
+}
+
+fn spawn(
+    link: &Link,
+    number: u32,
+    queue: Queue,
+    exports: &Arc<Exports>,
+    facts: &Arc<Facts>,
+) -> Result<Handle> {
+    let mailbox = Arc::new(Mailbox::new(queue.census().total as usize)?);
+    let cpu = cpu_for(number);
+    let worker = Worker::new(
+        number,
+        cpu,
+        queue,
+        Arc::clone(exports),
+        Arc::clone(facts),
+        Arc::clone(&mailbox),
+    );
+    let thread =
+        std::thread::Builder::new().name(format!("{}-{number}", link.name)).spawn(move || {
+            pin(cpu);
+            worker.run()
+        })?;
+    Ok(Handle { mailbox, thread })
+}
+
+/// The CPU for a queue's worker: the permitted ones in turn.
+fn cpu_for(queue: u32) -> Option<usize> {
+    let permitted = sched_getaffinity(None).ok()?;
+    let cpus: Vec<usize> = (0..CpuSet::MAX_CPU).filter(|cpu| permitted.is_set(*cpu)).collect();
+    cpus.get(queue as usize % cpus.len().max(1)).copied()
+}
+
+fn pin(cpu: Option<usize>) {
+    let Some(cpu) = cpu else { return };
+    let mut set = CpuSet::new();
+    set.set(cpu);
+    if let Err(error) = sched_setaffinity(None, &set) {
+        warn!(cpu, %error, "a worker can't be pinned");
+    }
+}

@@ -1,0 +1,120 @@
+//! Making new images.
+
+use indicatif::{ProgressBar, ProgressStyle};
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+/// Bytes written at once.
+const PIECE: usize = 1 << 20;
+/// Bytes written between two syncs, so that the progress bar tells the disk's pace and not the
+/// page cache's.
+const SYNC_EVERY: u64 = 64 << 20;
+
+/// Makes an image of `bytes` zeros if there is none at `path` yet, and tells whether it did.
+///
+/// Its blocks are written, not only allocated: on most filesystems the first write to an
+/// allocated block is many times slower than any later one. With `sparse` nothing is written.
+/// The image appears under its name only once it is whole and on stable storage.
+///
+/// # Errors
+///
+/// Where the file can't be made; then nothing of it remains.
+pub fn create(path: &Path, bytes: u64, sparse: bool) -> io::Result<bool> {
+    if path.try_exists()? {
+        return Ok(false);
+    }
+    let unfinished = Unfinished::new(path);
+    let file = OpenOptions::new().write(true).create(true).truncate(true).open(&unfinished.path)?;
+    if sparse {
+        file.set_len(bytes)?;
+    } else {
+        write_zeros(&file, path, bytes)?;
+    }
+    file.sync_all()?;
+    std::fs::rename(&unfinished.path, path)?;
+    File::open(parent(path))?.sync_all()?;
+    Ok(true)
+}
+
+fn parent(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
+fn write_zeros(mut file: &File, path: &Path, bytes: u64) -> io::Result<()> {
+    let bar = ProgressBar::new(bytes).with_message(format!("creating {}", path.display()));
+    bar.set_style(
+        ProgressStyle::with_template("{msg} {bar:30} {bytes}/{total_bytes} {bytes_per_sec} {eta}")
+            .map_err(io::Error::other)?,
+    );
+    let zeros = vec![0; PIECE];
+    let mut written = 0;
+    while written < bytes {
+        let piece = PIECE.min(usize::try_from(bytes - written).unwrap_or(PIECE));
+        file.write_all(&zeros[..piece])?;
+        written += piece as u64;
+        if written % SYNC_EVERY == 0 {
+            file.sync_data()?;
+        }
+        bar.set_position(written);
+    }
+    bar.finish_and_clear();
+    Ok(())
+}
+
+/// The image while it is being made, next to where it will be; removed unless it was renamed.
+struct Unfinished {
+    path: PathBuf,
+}
+
+impl Unfinished {
+    fn new(path: &Path) -> Self {
+        let mut name = path.as_os_str().to_owned();
+        name.push(".creating");
+        Self { path: name.into() }
+    }
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        // Gone already where the image was finished and renamed.
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::MetadataExt;
+
+    #[test]
+    fn writes_blocks_unless_sparse() {
+        let directory = tempfile::tempdir().unwrap();
+        for (name, sparse) in [("full", false), ("sparse", true)] {
+            let path = directory.path().join(name);
+            assert!(create(&path, 3 << 20, sparse).unwrap());
+            let metadata = path.metadata().unwrap();
+            assert_eq!(metadata.len(), 3 << 20);
+            assert_eq!(metadata.blocks() == 0, sparse, "{name}: {} blocks", metadata.blocks());
+        }
+    }
+
+    #[test]
+    fn leaves_an_existing_image_alone() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), b"precious").unwrap();
+        assert!(!create(file.path(), 1 << 20, true).unwrap());
+        assert_eq!(std::fs::read(file.path()).unwrap(), b"precious");
+    }
+
+    #[test]
+    fn leaves_nothing_behind_on_failure() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("image");
+        assert!(create(&path, u64::MAX, true).is_err());
+        assert_eq!(directory.path().read_dir().unwrap().count(), 0);
+    }
+}

@@ -1,0 +1,379 @@
+//! The loop between a receive queue and the disks: one pinned thread for each queue.
+//!
+//! Each pass takes a burst of frames from the ring, brings every one as far as it goes, and sends
+//! what is answered with one wake-up. Requests that wait for a disk are parked there and come back
+//! through the mailbox. Nothing on the way allocates, locks or logs.
+
+use crate::control::report::{QueueReport, buffer_counts, kernel_counts, worker_counts};
+use crate::exports::{Export, Exports};
+use crate::mailbox::{Mailbox, Message};
+use crate::port::Facts;
+use crate::stats::{Stat, Stats};
+use crate::storage::{Job, Parked};
+use crate::target::{Ignored, Operation, Outcome, Step, Target};
+use aoe_common::address::Destination;
+use aoe_common::steer::{self, FrameBytes, Framing, ServedKey, Verdict};
+use aoe_common::wire::AoeHeader;
+use aoe_xsk::{Flushed, Link, Packet, Queue, Unsent};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use std::collections::VecDeque;
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::oneshot;
+use tracing::{debug, warn};
+
+/// Frames taken from the ring in one pass.
+const BURST: usize = 64;
+/// How long a worker looks for more work before it sleeps. Longer than a client on the same
+/// segment takes to send its next request, so that a busy worker never pays for being woken.
+const SPIN: Duration = Duration::from_micros(50);
+/// How long a sleep lasts at most while replies wait for the link.
+const RETRY: Duration = Duration::from_millis(10);
+/// How long a stopping worker waits for parked requests and for replies to leave.
+const STOP_PATIENCE: Duration = Duration::from_secs(10);
+
+/// What the control plane can want from a worker.
+pub enum Order {
+    /// Finish what is in flight, and end.
+    Stop,
+    /// Tell how things are.
+    Report(oneshot::Sender<QueueReport>),
+}
+
+/// A worker before its thread starts.
+pub struct Worker {
+    number: u32,
+    cpu: Option<usize>,
+    queue: Queue,
+    exports: Arc<Exports>,
+    port: Arc<Facts>,
+    stats: Stats,
+    mailbox: Arc<Mailbox>,
+    burst: Vec<Packet>,
+    /// Frames to wildcard addresses, with how many of the matching exports have had theirs.
+    fanout: VecDeque<(Packet, usize)>,
+    /// Replies that the transmit ring had no room for, oldest first.
+    outbox: VecDeque<Packet>,
+    parked: usize,
+    stopping: bool,
+}
+
+impl Worker {
+    /// A worker for the queue of this number, to run on this CPU.
+    pub fn new(
+        number: u32,
+        cpu: Option<usize>,
+        queue: Queue,
+        exports: Arc<Exports>,
+        port: Arc<Facts>,
+        mailbox: Arc<Mailbox>,
+    ) -> Self {
+        let chunks = queue.census().total as usize;
+        Self {
+            number,
+            cpu,
+            queue,
+            exports,
+            port,
+            stats: Stats::default(),
+            mailbox,
+            burst: Vec::with_capacity(BURST),
+            fanout: VecDeque::with_capacity(chunks),
+            outbox: VecDeque::with_capacity(chunks),
+            parked: 0,
+            stopping: false,
+        }
+    }
+
+    /// Works until ordered to stop, then returns the queue with nothing in flight.
+    pub fn run(mut self) -> Queue {
+        let mut last_work = Instant::now();
+        while !self.stopping {
+            let worked = self.pass();
+            if worked {
+                last_work = Instant::now();
+            } else if last_work.elapsed() >= SPIN {
+                self.sleep();
+                last_work = Instant::now();
+            }
+        }
+        self.drain();
+        self.queue
+    }
+
+    /// One pass over everything that may have work; whether there was any.
+    fn pass(&mut self) -> bool {
+        let exports = Arc::clone(&self.exports);
+        let mut worked = self.read_mailbox(&exports);
+        worked |= self.resend();
+        // Replies that wait hold back new requests: those wait in the ring, which is longer.
+        if self.outbox.is_empty() {
+            worked |= self.continue_fanout(&exports);
+            let mut burst = std::mem::take(&mut self.burst);
+            worked |= self.queue.receive(&mut burst, BURST) > 0;
+            self.stats.add(Stat::Received, burst.len() as u64);
+            for packet in burst.drain(..) {
+                self.receive(&exports, packet);
+            }
+            self.burst = burst;
+        }
+        worked | (self.queue.flush() == Flushed::Pending)
+    }
+
+    fn read_mailbox(&mut self, exports: &Exports) -> bool {
+        let mut any = false;
+        while let Some(message) = self.mailbox.take() {
+            any = true;
+            match message {
+                Message::Finished(Parked { job, export, .. }, outcome) => {
+                    self.parked -= 1;
+                    self.finish(&exports.all()[export].target, job, outcome);
+                }
+                Message::Order(Order::Stop) => self.stopping = true,
+                Message::Order(Order::Report(answer)) => {
+                    // Whoever asked may have lost patience.
+                    let _ = answer.send(self.report());
+                }
+            }
+        }
+        any
+    }
+
+    /// A frame from the ring: to the one export that it is for, or to each in turn.
+    fn receive(&mut self, exports: &Exports, packet: Packet) {
+        let Some((framing, key)) = self.examine(exports, packet.head()) else {
+            self.discard(packet, Stat::DroppedNotOurs);
+            return;
+        };
+        match *exports.named(key) {
+            [export] => self.accept(exports, export, framing, packet),
+            _ => self.fanout.push_back((packet, 0)),
+        }
+    }
+
+    /// Where the headers of a frame for us are and whom it names; `None` where it is not for us.
+    fn examine(&self, exports: &Exports, frame: &[u8]) -> Option<(Framing, ServedKey)> {
+        let Verdict::Steer = steer::verdict(frame, self.port.get().mac, exports) else {
+            return None;
+        };
+        let (_, framing) = steer::framing(frame)?;
+        let aoe = frame.header::<AoeHeader>(framing.aoe_offset)?;
+        let to = Destination { shelf: aoe.shelf.get(), slot: aoe.slot };
+        Some((framing, ServedKey::new(framing.vlan_id, to)))
+    }
+
+    /// Answers wildcards, one export after the other, as fast as replies leave.
+    fn continue_fanout(&mut self, exports: &Exports) -> bool {
+        let mut any = false;
+        while let Some((packet, next)) = self.fanout.pop_front() {
+            any = true;
+            let Some((framing, key)) = self.examine(exports, packet.head()) else {
+                // The port's address has changed since.
+                self.discard(packet, Stat::DroppedNotOurs);
+                continue;
+            };
+            match &exports.named(key)[next..] {
+                [] => self.queue.recycle(packet),
+                [last] => self.accept(exports, *last, framing, packet),
+                [export, ..] => {
+                    let Some(copy) = self.copy_of(&packet) else {
+                        self.fanout.push_front((packet, next));
+                        return any;
+                    };
+                    self.fanout.push_front((packet, next + 1));
+                    self.accept(exports, *export, framing, copy);
+                }
+            }
+            if !self.outbox.is_empty() {
+                break;
+            }
+        }
+        any
+    }
+
+    fn copy_of(&mut self, packet: &Packet) -> Option<Packet> {
+        let mut copy = self.queue.allocate(packet.len())?;
+        let mut offset = 0;
+        for piece in packet.segments() {
+            copy.copy_in(offset, piece);
+            offset += piece.len();
+        }
+        Some(copy)
+    }
+
+    fn accept(&mut self, exports: &Exports, index: usize, framing: Framing, mut packet: Packet) {
+        let length = packet.len();
+        let target = &exports.all()[index].target;
+        match target.accept(&self.port.get(), framing, packet.head_mut(), length) {
+            Step::Ignore(reason) => self.discard(packet, dropped(reason)),
+            Step::Reply(length) => {
+                self.stats.add(Stat::Immediate, 1);
+                self.reply(packet, length);
+            }
+            Step::Io(request) => self.start(exports, index, Job { packet, request }),
+        }
+    }
+
+    /// Gives a request to storage, and answers it if that is done at once.
+    fn start(&mut self, exports: &Exports, index: usize, mut job: Job) {
+        let operation = job.request.operation;
+        self.stats.add(accepted(operation), 1);
+        // The reply to a read is longer than the request: storage reads right into it.
+        if matches!(operation, Operation::Read(_))
+            && !self.queue.resize(&mut job.packet, job.request.frame_length())
+        {
+            self.discard(job.packet, Stat::DroppedNoBuffer);
+            return;
+        }
+        let Export { target, disk } = &exports.all()[index];
+        if let Some(outcome) = disk.now(&mut job) {
+            self.finish(target, job, outcome);
+            return;
+        }
+        let home = Arc::clone(&self.mailbox);
+        match disk.park(Parked { job, export: index, home }) {
+            Ok(()) => self.parked += 1,
+            Err(refused) => self.discard(refused.job.packet, Stat::DroppedDiskBusy),
+        }
+    }
+
+    fn finish(&mut self, target: &Target, job: Job, outcome: Outcome) {
+        let Job { mut packet, request } = job;
+        let bytes = request.operation.data_length() as u64;
+        match (request.operation, outcome) {
+            (Operation::Read(_), Ok(())) => self.stats.add(Stat::BytesRead, bytes),
+            (Operation::Write(_), Ok(())) => self.stats.add(Stat::BytesWritten, bytes),
+            (Operation::Flush, Ok(())) => {}
+            (_, Err(_)) => self.stats.add(Stat::Failed, 1),
+        }
+        let length = target.finish(&self.port.get(), request, packet.head_mut(), outcome);
+        self.reply(packet, length);
+    }
+
+    fn reply(&mut self, mut packet: Packet, length: usize) {
+        if !self.queue.resize(&mut packet, length) {
+            self.discard(packet, Stat::DroppedNoBuffer);
+            return;
+        }
+        // Behind those that wait already: replies keep their order.
+        if self.outbox.is_empty() {
+            self.send(packet);
+        } else {
+            self.outbox.push_back(packet);
+        }
+    }
+
+    /// Gives a reply to the transmit ring, or keeps it at the head of the outbox.
+    fn send(&mut self, packet: Packet) -> bool {
+        match self.queue.send(packet) {
+            Ok(()) => {
+                self.stats.add(Stat::Replied, 1);
+                true
+            }
+            Err(Unsent::NoRoom(packet)) => {
+                self.outbox.push_front(packet);
+                false
+            }
+            // The port's sector count follows from what its sockets take, so that no reply is
+            // too long for them, unless the port had other sockets when it was asked for.
+            Err(Unsent::Scattered(packet)) => {
+                self.discard(packet, Stat::DroppedNoBuffer);
+                true
+            }
+        }
+    }
+
+    fn resend(&mut self) -> bool {
+        let mut any = false;
+        while let Some(packet) = self.outbox.pop_front() {
+            if !self.send(packet) {
+                break;
+            }
+            any = true;
+        }
+        any
+    }
+
+    fn discard(&mut self, packet: Packet, reason: Stat) {
+        self.stats.add(reason, 1);
+        self.queue.recycle(packet);
+    }
+
+    /// Waits for a frame, a message, or the time to try again what could not be sent.
+    fn sleep(&mut self) {
+        if !self.mailbox.prepare_sleep() {
+            return;
+        }
+        let waits = matches!(self.queue.flush(), Flushed::Pending | Flushed::LinkDown);
+        let pending = waits || !self.outbox.is_empty();
+        let timeout = Timespec { tv_sec: 0, tv_nsec: RETRY.as_nanos() as i64 };
+        // A port that is gone has nothing more to say, but would end every poll at once.
+        let events = if self.is_gone() { PollFlags::empty() } else { PollFlags::IN };
+        let mut fds = [
+            PollFd::from_borrowed_fd(self.mailbox.bell(), PollFlags::IN),
+            PollFd::from_borrowed_fd(self.queue.as_fd(), events),
+        ];
+        let waiting = if self.is_gone() { &mut fds[..1] } else { &mut fds[..] };
+        // An interrupted poll is as good as one that found nothing.
+        let _ = poll(waiting, pending.then_some(&timeout));
+        self.mailbox.woke();
+    }
+
+    /// Whether the interface is no more. The control plane will notice, too, and stop this worker.
+    fn is_gone(&self) -> bool {
+        self.queue.link() == Link::Gone
+    }
+
+    fn report(&self) -> QueueReport {
+        QueueReport {
+            queue: self.number,
+            cpu: self.cpu,
+            bind: self.queue.mode().to_string(),
+            pages: self.queue.pages().to_string(),
+            counts: worker_counts(&self.stats),
+            buffers: buffer_counts(&self.queue.census()),
+            kernel: kernel_counts(&self.queue.statistics().unwrap_or_default()),
+        }
+    }
+
+    /// Brings to its end what has been accepted: parked requests come back, replies leave.
+    fn drain(&mut self) {
+        let deadline = Instant::now() + STOP_PATIENCE;
+        loop {
+            self.pass();
+            let busy = self.parked > 0 || !self.fanout.is_empty();
+            let unsent = !self.outbox.is_empty() || self.queue.census().transmit > 0;
+            if !busy && (!unsent || self.is_gone()) {
+                break;
+            }
+            if Instant::now() >= deadline {
+                warn!(parked = self.parked, unsent = self.outbox.len(), "gave up waiting");
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        let left: Vec<Packet> =
+            self.fanout.drain(..).map(|(packet, _)| packet).chain(self.outbox.drain(..)).collect();
+        for packet in left {
+            self.discard(packet, Stat::DroppedPortGone);
+        }
+        debug!(census = ?self.queue.census(), "worker ends");
+    }
+}
+
+const fn dropped(reason: Ignored) -> Stat {
+    match reason {
+        Ignored::Short => Stat::DroppedShort,
+        Ignored::WildcardVersion => Stat::DroppedVersion,
+        Ignored::NarrowLink => Stat::DroppedNarrowLink,
+    }
+}
+
+const fn accepted(operation: Operation) -> Stat {
+    match operation {
+        Operation::Read(_) => Stat::Reads,
+        Operation::Write(_) => Stat::Writes,
+        Operation::Flush => Stat::Flushes,
+    }
+}
