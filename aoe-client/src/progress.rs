@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 /// Transfers shorter than this go by without comment.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -11,38 +11,32 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// the transfer.
 pub(crate) struct Progress {
     start: Instant,
-    done: u64,
-    total: Option<u64>,
-    bar: Option<ProgressBar>,
+    bar: ProgressBar,
 }
 
 impl Progress {
     /// For a transfer of `total` bytes, if it is known how many.
     pub(crate) fn new(total: Option<u64>) -> Self {
-        Self { start: Instant::now(), done: 0, total, bar: None }
+        Self { start: Instant::now(), bar: bar(total) }
     }
 
     /// Notes that so many more bytes are done.
     pub(crate) fn add(&mut self, bytes: u64) {
-        self.done += bytes;
-        if self.bar.is_none() && self.start.elapsed() >= PATIENCE {
-            // Indicatif draws nothing where standard error is no terminal.
-            self.bar = Some(bar(self.total).with_elapsed(self.start.elapsed()));
+        if self.bar.is_hidden() && self.start.elapsed() >= PATIENCE {
+            // This draws nothing where standard error is no terminal.
+            self.bar.set_draw_target(ProgressDrawTarget::stderr());
         }
-        if let Some(bar) = &self.bar {
-            bar.set_position(self.done);
-        }
+        self.bar.inc(bytes);
     }
 }
 
 impl Drop for Progress {
     fn drop(&mut self) {
-        if let Some(bar) = &self.bar {
-            bar.finish_and_clear();
-        }
+        self.bar.finish_and_clear();
     }
 }
 
+/// A bar that keeps count but is not shown yet.
 fn bar(total: Option<u64>) -> ProgressBar {
     let (bar, template) = match total {
         Some(total) => (
@@ -51,5 +45,6 @@ fn bar(total: Option<u64>) -> ProgressBar {
         ),
         None => (ProgressBar::no_length(), "{spinner} {bytes}, {bytes_per_sec}"),
     };
+    bar.set_draw_target(ProgressDrawTarget::hidden());
     bar.with_style(ProgressStyle::with_template(template).expect("the template is well formed"))
 }
