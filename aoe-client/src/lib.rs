@@ -6,7 +6,7 @@
 //! - [`Initiator`] sits on one network interface and discovers [`Target`]s.
 //! - [`Disk`] is a connection to one of them: it knows the size, and reads and writes sectors
 //!   with as many requests under way as the target holds buffers for.
-//! - [`bench`] loads a disk with random reads and tells how it took them.
+//! - [`mod@bench`] loads a disk with random reads and tells how it took them.
 //!
 //! Below them, without any input or output of their own: [`request`] builds frames and refuses
 //! what the protocol forbids, [`reply`] checks and takes apart what comes back, and `outstanding`
