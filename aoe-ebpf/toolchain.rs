@@ -58,17 +58,13 @@ impl Toolchain {
         Some(Self { rust: Rust::find()?, linker: find_linker()? })
     }
 
-    /// `cargo <subcommand>` for the XDP program, in release mode; the caller adds `--target-dir`.
+    /// `cargo <subcommand>` for the XDP program, in release mode, to be run in the workspace. The
+    /// caller adds `--target-dir`.
     pub(crate) fn cargo(&self, subcommand: &str, target: &Target) -> Command {
         // Cargo would look for `cargo-clippy` in PATH, and find another toolchain's.
         let program = if subcommand == "clippy" { "cargo-clippy" } else { "cargo" };
-        let mut command = Command::new(self.rust.bin.join(program));
-        for (name, _) in env::vars_os().filter(|(name, _)| belongs_to_outer_build(name)) {
-            command.env_remove(name);
-        }
+        let mut command = self.rust.command(program);
         command
-            .env("CARGO", self.rust.bin.join("cargo"))
-            .env("RUSTC", self.rust.bin.join("rustc"))
             .env("CARGO_ENCODED_RUSTFLAGS", self.rustflags(target))
             .args([subcommand, "--package=aoe-ebpf", "--bin=aoe-ebpf", "--release", "--target"])
             .arg(target.triple());
@@ -119,6 +115,16 @@ impl Rust {
         &self.bin
     }
 
+    /// One of its programs, by itself: not in the surroundings of the build that runs this.
+    pub(crate) fn command(&self, program: &str) -> Command {
+        let mut command = Command::new(self.bin.join(program));
+        for (name, _) in env::vars_os().filter(|(name, _)| belongs_to_outer_build(name)) {
+            command.env_remove(name);
+        }
+        command.env("CARGO", self.bin.join("cargo")).env("RUSTC", self.bin.join("rustc"));
+        command
+    }
+
     fn has_cargo_and_rustc(&self) -> bool {
         self.bin.join("cargo").is_file() && self.bin.join("rustc").is_file()
     }
@@ -146,14 +152,25 @@ fn nightly_prefixes() -> Vec<PathBuf> {
     prefixes
 }
 
-/// `bpf-linker`, in PATH or where `cargo install` puts it: under sudo or CI that is rarely in PATH.
+/// `bpf-linker`, if the machine has it.
 pub(crate) fn find_linker() -> Option<PathBuf> {
+    find_program("bpf-linker")
+}
+
+/// A program in PATH, or where cargo or the system puts programs: under sudo and in CI, and for
+/// users who are not root, PATH often lacks one of them.
+pub(crate) fn find_program(name: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
-    let cargo_bin = directory("CARGO_HOME", ".cargo").map(|home| home.join("bin"));
     env::split_paths(&path)
-        .chain(cargo_bin)
-        .map(|directory| directory.join("bpf-linker"))
+        .chain(cargo_bin())
+        .chain(["/usr/local/sbin", "/usr/sbin", "/sbin"].map(PathBuf::from))
+        .map(|directory| directory.join(name))
         .find(|program| program.is_file())
+}
+
+/// Where `cargo install` puts programs.
+pub(crate) fn cargo_bin() -> Option<PathBuf> {
+    directory("CARGO_HOME", ".cargo").map(|home| home.join("bin"))
 }
 
 /// The directory that an environment variable names, or else one in the user's home.

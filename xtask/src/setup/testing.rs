@@ -1,0 +1,110 @@
+//! What testing needs besides building: the linters, and the programs that the tests run.
+
+use std::env;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+
+use super::Need;
+use super::step::Step;
+use super::toolchain::{Rust, find_program};
+
+/// Programs that the tests run, each with the Debian package that has it.
+const PROGRAMS: [(&str, &str); 15] = [
+    ("aoeping", "aoetools"),
+    ("bash", "bash"),
+    ("busybox", "busybox-static"),
+    ("cpio", "cpio"),
+    ("debugfs", "e2fsprogs"),
+    ("ethtool", "ethtool"),
+    ("fio", "fio"),
+    ("flock", "util-linux"),
+    ("ip", "iproute2"),
+    ("mkfs.ext4", "e2fsprogs"),
+    ("qemu-system-x86_64", "qemu-system-x86"),
+    ("setpriv", "util-linux"),
+    ("sfdisk", "fdisk"),
+    ("tshark", "tshark"),
+    ("vblade", "vblade"),
+];
+
+/// A linter and who provides it.
+struct Linter {
+    name: &'static str,
+    /// Where it should be.
+    program: PathBuf,
+    /// What rustup calls it.
+    component: &'static str,
+    /// What Debian 12 calls it.
+    package: &'static str,
+}
+
+/// What testing needs and where it is.
+pub(super) fn needs() -> Vec<Need> {
+    let linters = linters().into_iter().map(|linter| Need {
+        name: linter.name.into(),
+        found: Some(linter.program).filter(|program| program.is_file()),
+    });
+    let programs = PROGRAMS
+        .iter()
+        .map(|(program, _)| Need { name: (*program).into(), found: find_program(program) });
+    linters.chain(programs).collect()
+}
+
+/// The next thing to do, or none if all is there.
+pub(super) fn next_step() -> Result<Option<Step>> {
+    let linters = linters().into_iter().filter(|linter| !linter.program.is_file());
+    let (of_system, of_rustup): (Vec<_>, Vec<_>) =
+        linters.partition(|linter| linter.program.starts_with("/usr/bin"));
+    if let Some(linter) = of_rustup.first() {
+        let toolchain = toolchain_name(&linter.program)?;
+        return Ok(Some(Step::Component { toolchain, component: linter.component }));
+    }
+
+    let missing = PROGRAMS.iter().filter(|(program, _)| find_program(program).is_none());
+    let mut packages: Vec<String> = missing
+        .map(|(_, package)| (*package).to_owned())
+        .chain(of_system.iter().map(|linter| linter.package.to_owned()))
+        .collect();
+    packages.sort();
+    packages.dedup();
+    if packages.is_empty() {
+        return Ok(None);
+    }
+    if find_program("apt-get").is_none() {
+        bail!(
+            "install what Debian has in its packages {}, then run this again",
+            packages.join(" ")
+        );
+    }
+    Ok(Some(Step::Packages(packages)))
+}
+
+/// The linters of both toolchains: that of the host, and that for BPF.
+fn linters() -> Vec<Linter> {
+    let linter = |name, bin: &Path, program, component, package| Linter {
+        name,
+        program: bin.join(program),
+        component,
+        package,
+    };
+    // Cargo says which cargo it is.
+    let host = env::var_os("CARGO").map(PathBuf::from);
+    let host = host.as_deref().and_then(Path::parent).unwrap_or(Path::new("/usr/bin"));
+    let mut linters = vec![
+        linter("rustfmt", host, "cargo-fmt", "rustfmt", "rustfmt-web"),
+        linter("clippy", host, "cargo-clippy", "clippy", "rust-web-clippy"),
+    ];
+    if let Some(rust) = Rust::find() {
+        let bin = rust.bin();
+        linters.push(linter("clippy for BPF", bin, "cargo-clippy", "clippy", "rust-web-clippy"));
+    }
+    linters
+}
+
+/// The name of the rustup toolchain that a program belongs to: `…/toolchains/NAME/bin/program`.
+fn toolchain_name(program: &Path) -> Result<String> {
+    let name = program.ancestors().nth(2).and_then(Path::file_name);
+    let name = name.with_context(|| format!("{} is in no toolchain", program.display()))?;
+    Ok(name.to_string_lossy().into_owned())
+}
