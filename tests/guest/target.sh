@@ -20,9 +20,8 @@ detached() {
 
 say KERNEL $(uname -r)
 step serving serve
-say STATUS $(aoe-daemon status --json --control "$socket")
 read -r word < /dev/console
-say STATUS-AFTER $(aoe-daemon status --json --control "$socket")
+say STATUS $(aoe-daemon status --json --control "$socket")
 step stop stop
 cat /tmp/daemon.log > /dev/console
 step detached detached

@@ -26,6 +26,8 @@ const STOP_LIMIT: Duration = Duration::from_secs(10);
 pub struct Setup<'n> {
     namespace: &'n Namespace,
     directory: PathBuf,
+    /// A command that starts the command behind it, such as setpriv.
+    wrapper: Vec<String>,
     arguments: Vec<String>,
 }
 
@@ -33,8 +35,13 @@ impl<'n> Setup<'n> {
     /// A daemon in `namespace` on `interface`, without exports yet. Its log and its control socket
     /// are in `directory`.
     pub fn new(namespace: &'n Namespace, interface: &str, directory: &Path) -> Self {
-        Self { namespace, directory: directory.to_owned(), arguments: Vec::new() }
-            .option("--iface", interface)
+        Self {
+            namespace,
+            directory: directory.to_owned(),
+            wrapper: Vec::new(),
+            arguments: Vec::new(),
+        }
+        .option("--iface", interface)
     }
 
     /// Adds an export.
@@ -56,9 +63,22 @@ impl<'n> Setup<'n> {
         self
     }
 
-    /// The command that starts it.
-    pub fn command(&self) -> Result<Command> {
-        let mut command = self.namespace.command(paths::daemon()?);
+    /// Has it started by a command that takes the daemon's as its last arguments.
+    pub fn wrapped(mut self, wrapper: &[&str]) -> Self {
+        self.wrapper = wrapper.iter().map(|&word| word.to_owned()).collect();
+        self
+    }
+
+    fn command(&self) -> Result<Command> {
+        let daemon = paths::daemon()?;
+        let mut command = match self.wrapper.split_first() {
+            None => self.namespace.command(daemon),
+            Some((program, arguments)) => {
+                let mut command = self.namespace.command(program);
+                command.args(arguments).arg(daemon);
+                command
+            }
+        };
         command.args(&self.arguments).arg("--control").arg(self.control());
         Ok(command)
     }

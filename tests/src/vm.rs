@@ -92,7 +92,7 @@ impl Vm {
     }
 }
 
-/// The word after `key` on the first line of a serial log that begins with it.
+/// The rest of the first line of a serial log that begins with `key`.
 pub fn value_of<'a>(log: &'a str, key: &str) -> Result<&'a str> {
     log.lines()
         .find_map(|line| line.strip_prefix(key)?.strip_prefix(' '))

