@@ -10,7 +10,8 @@ use crate::config::BindMode;
 pub enum Error {
     /// The kernel has no AF_XDP (EAFNOSUPPORT).
     #[error(
-        "this kernel has no AF_XDP sockets: use one built with CONFIG_XDP_SOCKETS=y, Linux 6.1 or later"
+        "this kernel has no AF_XDP sockets: use one built with CONFIG_XDP_SOCKETS=y, \
+         Linux 6.1 or later"
     )]
     Unsupported,
 
@@ -31,7 +32,8 @@ pub enum Error {
     /// Another socket holds this queue (EBUSY). The kernel releases the socket of a killed process
     /// late, so that this is worth retrying for some seconds.
     #[error(
-        "queue {queue_id} of interface {ifindex} is in use by another AF_XDP socket: stop the other program"
+        "queue {queue_id} of interface {ifindex} is in use by another AF_XDP socket: \
+         stop the other program"
     )]
     Busy {
         /// The interface.
@@ -82,12 +84,12 @@ pub enum Error {
     },
 
     /// Any other refusal of a system call.
-    #[error("{call}: {source}")]
+    #[error("{call}: {cause}")]
     System {
         /// The call, with its option where it has one.
         call: &'static str,
         /// The kernel's answer.
-        source: io::Error,
+        cause: io::Error,
     },
 }
 

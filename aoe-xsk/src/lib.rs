@@ -25,7 +25,7 @@
 //! * `wake`: when the kernel has to be woken, and what its answers mean. Safe.
 //! * `assemble`: packets out of descriptors. Safe.
 //! * `socket`: registration, rings and the bind ladder. Safe.
-//! * `umem`: the region and its book; makes and takes back the tokens. Two lines of `unsafe`.
+//! * `umem`: the region and its book; makes and takes back the tokens. One line of `unsafe`.
 //! * `book`: who owns which chunk. Safe, no memory, no kernel.
 //! * `packet`: one to four segments. Safe.
 //! * `ring`: the indices of a ring, over any memory. Safe.

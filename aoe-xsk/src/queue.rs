@@ -1,6 +1,5 @@
 //! The queue: one RX queue of an interface, its socket and its memory, for one worker thread.
 
-use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
@@ -16,79 +15,13 @@ use crate::umem::{Hold, Place, Umem};
 use crate::wake::{self, Outcome};
 
 pub use crate::wake::{Flushed, Link};
+pub use report::{Counters, OpenError, Statistics, Unsent};
+
+mod report;
 
 /// How often, and at what distance, [`Queue::into_umem`] looks whether the last frames are out.
 const DRAIN_ROUNDS: u32 = 50;
 const DRAIN_PAUSE: Duration = Duration::from_millis(1);
-
-/// What happened on a queue since it was opened.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Counters {
-    /// Packets delivered by [`Queue::receive`].
-    pub received: u64,
-    /// Packets put into the TX ring.
-    pub sent: u64,
-    /// Packets thrown away because they had more than [`MAX_CHUNKS`] chunks.
-    pub oversized: u64,
-    /// Packets thrown away, and completions ignored, because a descriptor made no sense. Always
-    /// zero with a sound kernel and driver.
-    pub invalid: u64,
-    /// Packets given back by [`Queue::send`] for lack of room in the TX ring.
-    pub no_room: u64,
-    /// System calls to wake the kernel for sending.
-    pub transmit_wakeups: u64,
-    /// System calls to wake the driver for receiving.
-    pub receive_wakeups: u64,
-}
-
-/// The kernel's own counters of the socket. What an older kernel does not count is zero.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Statistics {
-    /// Packets dropped by the kernel, among others for being longer than a chunk without
-    /// scatter-gather.
-    pub rx_dropped: u64,
-    /// Invalid descriptors in the fill ring.
-    pub rx_invalid_descs: u64,
-    /// Invalid descriptors in the TX ring.
-    pub tx_invalid_descs: u64,
-    /// Packets dropped because the RX ring was full.
-    pub rx_ring_full: u64,
-    /// Times the kernel found the fill ring empty.
-    pub rx_fill_ring_empty: u64,
-    /// Times the kernel found the TX ring empty.
-    pub tx_ring_empty: u64,
-}
-
-/// A packet that was not sent, and why.
-#[derive(Debug)]
-pub enum Unsent {
-    /// The TX ring has no room for all of it: try again after [`Queue::flush`], or drop it.
-    NoRoom(Packet),
-    /// It has several chunks, and the socket is bound without scatter-gather: the kernel would
-    /// lose it without a word. It will never go out on this socket.
-    Scattered(Packet),
-}
-
-impl Unsent {
-    /// The packet itself.
-    #[must_use]
-    pub fn into_packet(self) -> Packet {
-        match self {
-            Self::NoRoom(packet) | Self::Scattered(packet) => packet,
-        }
-    }
-}
-
-/// A queue that could not be opened, and the memory that was meant for it.
-#[derive(Debug, thiserror::Error)]
-#[error("{error}")]
-pub struct OpenError {
-    /// Why.
-    #[source]
-    pub error: Error,
-    /// The memory, to try again with.
-    pub umem: Umem,
-}
 
 /// One bound AF_XDP socket with its memory. For one thread at a time, it may move to another.
 ///
@@ -309,15 +242,7 @@ impl Queue {
     ///
     /// [`Error::System`], never in practice.
     pub fn statistics(&self) -> Result<Statistics, Error> {
-        let raw = self.socket.statistics().map_err(statistics_error)?;
-        Ok(Statistics {
-            rx_dropped: raw.rx_dropped,
-            rx_invalid_descs: raw.rx_invalid_descs,
-            tx_invalid_descs: raw.tx_invalid_descs,
-            rx_ring_full: raw.rx_ring_full,
-            rx_fill_ring_empty: raw.rx_fill_ring_empty_descs,
-            tx_ring_empty: raw.tx_ring_empty_descs,
-        })
+        self.socket.statistics().map(Statistics::from)
     }
 
     /// The interface's state when the kernel was last woken.
@@ -395,7 +320,8 @@ impl Queue {
 
 impl AsFd for Queue {
     /// For poll: readable when packets have arrived. Don't poll for writing, it is nearly always
-    /// possible.
+    /// possible. A deleted interface is not reported by poll: after a while without packets, call
+    /// [`Queue::probe_link`].
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
     }
@@ -418,8 +344,4 @@ fn lend(umem: &mut Umem, rings: &mut Rings, target: u32) {
         debug_assert!(pushed, "room was made sure of");
     }
     rings.fill.publish();
-}
-
-fn statistics_error(source: io::Error) -> Error {
-    Error::System { call: "getsockopt(XDP_STATISTICS)", source }
 }

@@ -43,7 +43,7 @@ impl Socket {
         let fd = sys::socket().map_err(|error| match error.raw_os_error() {
             Some(libc::EAFNOSUPPORT) => Error::Unsupported,
             Some(libc::EPERM) => Error::Permission,
-            _ => Error::System { call: "socket(AF_XDP)", source: error },
+            _ => Error::System { call: "socket(AF_XDP)", cause: error },
         })?;
         let socket = Self { fd };
         socket.register(base, bytes)?;
@@ -63,7 +63,7 @@ impl Socket {
         };
         self.set(libc::XDP_UMEM_REG, &registration).map_err(|error| match error.raw_os_error() {
             Some(libc::ENOBUFS) => Error::LockedMemory { bytes },
-            _ => Error::System { call: "setsockopt(XDP_UMEM_REG)", source: error },
+            _ => Error::System { call: "setsockopt(XDP_UMEM_REG)", cause: error },
         })
     }
 
@@ -79,11 +79,11 @@ impl Socket {
             (libc::XDP_TX_RING, config.tx_ring, "setsockopt(XDP_TX_RING)"),
         ];
         for (option, size, call) in sizes {
-            self.set(option, &size).map_err(|source| Error::System { call, source })?;
+            self.set(option, &size).map_err(|cause| Error::System { call, cause })?;
         }
         let offsets: libc::xdp_mmap_offsets = self
             .get(libc::XDP_MMAP_OFFSETS)
-            .map_err(|source| Error::System { call: "getsockopt(XDP_MMAP_OFFSETS)", source })?;
+            .map_err(|cause| Error::System { call: "getsockopt(XDP_MMAP_OFFSETS)", cause })?;
         let (fill_page, completion_page) =
             (libc::XDP_UMEM_PGOFF_FILL_RING, libc::XDP_UMEM_PGOFF_COMPLETION_RING);
         let (receive_page, transmit_page) =
@@ -109,7 +109,7 @@ impl Socket {
     ) -> Result<Mapped<T>, Error> {
         let bytes = Mapped::<T>::bytes(&offsets, size);
         let memory = MmapOptions::new().offset(page).len(bytes).populate().map_raw(&self.fd);
-        let memory = memory.map_err(|source| Error::System { call: "mmap of a ring", source })?;
+        let memory = memory.map_err(|cause| Error::System { call: "mmap of a ring", cause })?;
         Mapped::new(memory, offsets, size)
     }
 
@@ -145,7 +145,7 @@ impl Socket {
                     refusals.push(Refusal { mode, errno });
                     break;
                 }
-                _ => return Err(Error::System { call: "bind(AF_XDP)", source: error }),
+                _ => return Err(Error::System { call: "bind(AF_XDP)", cause: error }),
             }
         }
         Err(Error::Refused { ifindex, queue_id, refusals })
@@ -154,7 +154,7 @@ impl Socket {
     fn bound_mode(&self, asked: BindMode) -> Result<BindMode, Error> {
         let options: libc::xdp_options = self
             .get(libc::XDP_OPTIONS)
-            .map_err(|source| Error::System { call: "getsockopt(XDP_OPTIONS)", source })?;
+            .map_err(|cause| Error::System { call: "getsockopt(XDP_OPTIONS)", cause })?;
         let zero_copy = options.flags & libc::XDP_OPTIONS_ZEROCOPY != 0;
         Ok(match (zero_copy, asked.is_scatter()) {
             (true, true) => BindMode::ZeroCopyScatter,
@@ -164,8 +164,9 @@ impl Socket {
         })
     }
 
-    pub(crate) fn statistics(&self) -> io::Result<libc::xdp_statistics> {
+    pub(crate) fn statistics(&self) -> Result<libc::xdp_statistics, Error> {
         self.get(libc::XDP_STATISTICS)
+            .map_err(|cause| Error::System { call: "getsockopt(XDP_STATISTICS)", cause })
     }
 
     fn get<T: Plain>(&self, option: libc::c_int) -> io::Result<T> {
