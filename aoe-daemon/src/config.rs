@@ -77,7 +77,7 @@ pub struct ServeArgs {
     /// Refuse writes, and open the files for reading only.
     #[arg(long)]
     pub read_only: bool,
-    /// How to receive: see the modes below.
+    /// How frames get from the network card to the daemon.
     #[arg(long, value_enum, default_value_t = Mode::Auto)]
     pub mode: Mode,
     /// Stop rather than serve without zero-copy.

@@ -63,7 +63,7 @@ pub fn serve(config: &Config) -> Result<()> {
         listening.abort();
         // Counted before the XDP programs go; what is still in flight is in the workers' counts.
         let summary = daemon.stop().await;
-        println!("{summary}");
+        print!("{summary}");
         Ok(())
     })
 }

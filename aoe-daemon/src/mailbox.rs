@@ -91,3 +91,14 @@ impl Mailbox {
         self.bell.as_fd()
     }
 }
+
+impl Drop for Mailbox {
+    /// Jobs that a worker has not waited for come home to nobody.
+    fn drop(&mut self) {
+        while let Some(message) = self.take() {
+            if let Message::Finished(parked, _) = message {
+                parked.job.packet.abandon();
+            }
+        }
+    }
+}

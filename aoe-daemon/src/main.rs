@@ -1,9 +1,10 @@
 //! Command line in, exit code out.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use aoe_daemon::config::{Cli, Command, Config};
 use aoe_daemon::control;
 use clap::Parser;
+use std::io::IsTerminal;
 use std::process::ExitCode;
 use tracing_subscriber::EnvFilter;
 
@@ -37,12 +38,21 @@ fn run(cli: Cli) -> Result<()> {
 }
 
 fn log_to_stderr(verbose: u8) -> Result<()> {
+    // The libraries' own debugging output would bury ours.
     let default = match verbose {
         0 => "info",
-        1 => "debug",
-        _ => "trace",
+        1 => "info,aoe_daemon=debug",
+        _ => "debug,aoe_daemon=trace",
     };
-    let filter = EnvFilter::builder().with_default_directive(default.parse()?).from_env_lossy();
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let filter = match std::env::var(EnvFilter::DEFAULT_ENV) {
+        Ok(directives) => EnvFilter::try_new(directives).context("RUST_LOG")?,
+        Err(_) => EnvFilter::new(default),
+    };
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_target(false)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr)
+        .init();
     Ok(())
 }

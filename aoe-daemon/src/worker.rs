@@ -21,7 +21,7 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
-use tracing::{debug, warn};
+use tracing::warn;
 
 /// Frames taken from the ring in one pass.
 const BURST: usize = 64;
@@ -358,7 +358,6 @@ impl Worker {
         for packet in left {
             self.discard(packet, Stat::DroppedPortGone);
         }
-        debug!(census = ?self.queue.census(), "worker ends");
     }
 }
 

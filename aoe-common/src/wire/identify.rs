@@ -32,7 +32,7 @@ pub const LBA28_MAX: u64 = 0x0FFF_FFFF;
 pub const LBA48_SUPPORTED: u16 = 1 << 10;
 
 /// IDENTIFY DEVICE data.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identify(pub [u8; SECTOR_SIZE]);
 
 impl Identify {

@@ -189,7 +189,10 @@ impl InterfaceReport {
     fn state(&self) -> String {
         match (&self.mode, &self.waiting_for) {
             (_, Some(reason)) => format!("waiting: {reason}"),
-            (Some(mode), None) => format!("{mode} mode, {} queues", self.queues.len()),
+            (Some(mode), None) => {
+                let queues = self.queues.len();
+                format!("{mode} mode, {queues} {}", if queues == 1 { "queue" } else { "queues" })
+            }
             (None, None) => "not started".to_owned(),
         }
     }
@@ -288,7 +291,7 @@ mod tests {
         let text = report().summary();
         assert!(text.contains("3 reads (3072 bytes)"), "{text}");
         assert!(text.contains("dropped: dropped_short 7, rx_ring_full 4\n"), "{text}");
-        assert!(text.contains("eth9: native mode, 1 queues"), "{text}");
+        assert!(text.contains("eth9: native mode, 1 queue\n"), "{text}");
     }
 
     #[test]

@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::sync::oneshot;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 /// Most sectors per request on any port. Above it a Linux client may need more fragments for a
 /// frame than its socket buffers have.
@@ -79,11 +79,6 @@ impl Running {
     pub(super) fn start(link: &Link, mode: Mode, exports: &Arc<Exports>) -> Result<Self, Failure> {
         let mut steering = Steering::load().map_err(|error| Failure::Refused(error.into()))?;
         steering.set_mac(link.mac).map_err(|error| Failure::Refused(error.into()))?;
-        for export in exports.all() {
-            steering
-                .add_target(0, export.target.address())
-                .map_err(|error| Failure::Refused(error.into()))?;
-        }
         let (rung, queues) = climb(link, mode, &mut steering)?;
         let sockets_take = queues.iter().map(Queue::max_packet_len).min().unwrap_or(0);
         let facts = Arc::new(Facts::new(facts_of(link, sockets_take)));
@@ -103,6 +98,12 @@ impl Running {
         for (number, queue) in (0..).zip(queues) {
             steering.set_socket(number, &queue).map_err(|error| Failure::Refused(error.into()))?;
             workers.push(spawn(link, number, queue, exports, &facts)?);
+        }
+        // Last: until every queue has its socket, frames for us go where they went before.
+        for export in exports.all() {
+            steering
+                .add_target(0, export.target.address())
+                .map_err(|error| Failure::Refused(error.into()))?;
         }
         let running = Self { steering, mode, facts, sockets_take, workers };
         running.warn_of_limits(link);
@@ -151,7 +152,7 @@ impl Running {
         }
         for worker in self.workers {
             match worker.thread.join() {
-                Ok(queue) => queue.assert_conserved(),
+                Ok(queue) => close(queue),
                 Err(_) => warn!("a worker had failed"),
             }
         }
@@ -260,6 +261,16 @@ fn open_queues(link: &Link, modes: &[BindMode]) -> Result<Vec<Queue>, aoe_xsk::E
         queues.push(Queue::open(&QueueConfig { modes, ..QueueConfig::new(link.index, number) })?);
     }
     Ok(queues)
+}
+
+/// Closes a queue whose worker has ended, and makes sure that every buffer is accounted for.
+fn close(queue: Queue) {
+    let census = queue.close();
+    if census.application > 0 {
+        warn!(%census, "requests were given up");
+    } else {
+        debug!(%census, "queue closed");
+    }
 }
 
 fn describe(attach: xdp::Mode, queues: &[Queue]) -> &'static str {
