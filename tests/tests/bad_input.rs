@@ -25,6 +25,7 @@ const LIMIT: Duration = Duration::from_secs(20);
 /// line that contains every one of `words`.
 fn expect_refusal(finished: &Finished, words: &[&str]) -> Result<()> {
     expect_end(finished, 1, words)?;
+    ensure!(!finished.stderr.contains('\u{1b}'), "colours for a file: {:?}", finished.stderr);
     let said: Vec<&str> = finished
         .stderr
         .lines()

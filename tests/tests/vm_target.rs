@@ -62,10 +62,12 @@ fn serves(mode: &str, mtu: u32, sectors: u8) -> Result<(String, Status)> {
 #[test]
 #[ignore = "needs root and network namespaces: cargo xtask test runs it"]
 fn linux_6_1_serves_in_the_best_mode_it_has() -> Result<()> {
-    let (_, status) = serves("auto", 1500, 2)?;
+    let (log, status) = serves("auto", 1500, 2)?;
     let interface = status.interface()?;
     // virtio-net runs XDP in the driver; zero-copy came with Linux 6.11.
     ensure!(interface.mode.as_deref() == Some("native"), "{status}");
+    // A guest that has just booted has none reserved.
+    ensure!(log.contains("vm.nr_hugepages"), "it does not say how to get huge pages:\n{log}");
     Ok(())
 }
 
