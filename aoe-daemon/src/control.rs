@@ -34,9 +34,10 @@ pub fn serve(config: &Config) -> Result<()> {
     check_capabilities()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
+        let mut daemon = Daemon::bring_up(config)?;
+        // Until here a signal just ended the process: there was nothing to finish.
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
-        let mut daemon = Daemon::bring_up(config)?;
         let (asked, mut questions) = mpsc::channel(QUESTIONS);
         let socket = ControlSocket::bind(&config.control)?;
         let listening = tokio::spawn(socket.listen(asked));
@@ -105,11 +106,7 @@ impl Daemon {
         let exports = Arc::new(Exports::open(config)?);
         let mut ports = Vec::with_capacity(config.interfaces.len());
         for name in &config.interfaces {
-            let mut port = Port::start(name, config.mode, &exports)?;
-            if let Some(log) = port.forward_log() {
-                tokio::spawn(log);
-            }
-            ports.push(port);
+            ports.push(Port::start(name, config.mode, &exports)?);
         }
         Ok(Self { started, exports, ports, links })
     }

@@ -11,7 +11,6 @@ use crate::exports::Exports;
 use crate::link::{Link, LinkError};
 use anyhow::{Result, anyhow, bail};
 use bring_up::{Failure, Running};
-use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tracing::{info, warn};
@@ -39,7 +38,8 @@ enum State {
 }
 
 impl Port {
-    /// Starts to serve an interface, or to wait for it where it is down.
+    /// Starts to serve an interface, or to wait for it where it is down. To be called within a
+    /// tokio runtime.
     ///
     /// # Errors
     ///
@@ -137,12 +137,6 @@ impl Port {
         if let State::Running(running) = std::mem::replace(&mut self.state, stopped) {
             running.stop();
         }
-    }
-
-    /// What the XDP program logs, until the future is dropped; `None` where there is none.
-    pub fn forward_log(&mut self) -> Option<impl Future<Output = ()> + use<>> {
-        let State::Running(running) = &mut self.state else { return None };
-        running.forward_log()
     }
 
     /// How it does.

@@ -15,11 +15,11 @@ use aoe_common::wire::{
 };
 use aoe_xsk::{BindMode, CHUNK_SIZE, FRAME_OFFSET, Queue, QueueConfig};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
-use std::future::Future;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::sync::oneshot;
+use tokio::task::AbortHandle;
 use tracing::{debug, info, warn};
 
 /// Most sectors per request on any port. Above it a Linux client may need more fragments for a
@@ -43,6 +43,8 @@ pub(super) struct Running {
     facts: Arc<Facts>,
     sockets_take: usize,
     workers: Vec<Handle>,
+    /// Passes on what the XDP program logs.
+    log: Option<AbortHandle>,
 }
 
 /// A worker, seen from the control plane.
@@ -105,7 +107,8 @@ impl Running {
                 .add_target(0, export.target.address())
                 .map_err(|error| Failure::Refused(error.into()))?;
         }
-        let running = Self { steering, mode, facts, sockets_take, workers };
+        let log = forward_log(&mut steering);
+        let running = Self { steering, mode, facts, sockets_take, workers, log };
         running.warn_of_limits(link);
         Ok(running)
     }
@@ -147,6 +150,9 @@ impl Running {
     pub(super) fn stop(mut self) {
         // First no new frames; what has been steered already is still answered.
         self.steering.detach();
+        if let Some(log) = &self.log {
+            log.abort();
+        }
         for worker in &self.workers {
             worker.order(Order::Stop);
         }
@@ -154,17 +160,6 @@ impl Running {
             match worker.thread.join() {
                 Ok(queue) => close(queue),
                 Err(_) => warn!("a worker had failed"),
-            }
-        }
-    }
-
-    /// What the XDP program logs, until the future is dropped.
-    pub(super) fn forward_log(&mut self) -> Option<impl Future<Output = ()> + use<>> {
-        match self.steering.forward_log() {
-            Ok(log) => Some(log),
-            Err(error) => {
-                warn!(%error, "the XDP program's log can't be read");
-                None
             }
         }
     }
@@ -261,6 +256,17 @@ fn open_queues(link: &Link, modes: &[BindMode]) -> Result<Vec<Queue>, aoe_xsk::E
         queues.push(Queue::open(&QueueConfig { modes, ..QueueConfig::new(link.index, number) })?);
     }
     Ok(queues)
+}
+
+/// Starts to pass on what the XDP program logs. Without that, everything else still works.
+fn forward_log(steering: &mut Steering) -> Option<AbortHandle> {
+    match steering.forward_log() {
+        Ok(log) => Some(tokio::spawn(log).abort_handle()),
+        Err(error) => {
+            warn!(%error, "the XDP program's log can't be read");
+            None
+        }
+    }
 }
 
 /// Closes a queue whose worker has ended, and makes sure that every buffer is accounted for.

@@ -1,6 +1,7 @@
 //! Making new images.
 
 use indicatif::{ProgressBar, ProgressStyle};
+use rustix::fs::{FlockOperation, flock};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -24,8 +25,15 @@ pub fn create(path: &Path, bytes: u64, sparse: bool) -> io::Result<bool> {
     if path.try_exists()? {
         return Ok(false);
     }
-    let unfinished = Unfinished::new(path);
-    let file = OpenOptions::new().write(true).create(true).truncate(true).open(&unfinished.path)?;
+    let mut name = path.as_os_str().to_owned();
+    name.push(".creating");
+    let name = PathBuf::from(name);
+    // One that an interrupted daemon has left is taken over.
+    let file = OpenOptions::new().write(true).create(true).truncate(false).open(&name)?;
+    flock(&file, FlockOperation::NonBlockingLockExclusive)
+        .map_err(|_| io::Error::other("another process is creating it"))?;
+    let unfinished = Unfinished { path: name };
+    file.set_len(0)?;
     if sparse {
         file.set_len(bytes)?;
     } else {
@@ -68,14 +76,6 @@ fn write_zeros(mut file: &File, path: &Path, bytes: u64) -> io::Result<()> {
 /// The image while it is being made, next to where it will be; removed unless it was renamed.
 struct Unfinished {
     path: PathBuf,
-}
-
-impl Unfinished {
-    fn new(path: &Path) -> Self {
-        let mut name = path.as_os_str().to_owned();
-        name.push(".creating");
-        Self { path: name.into() }
-    }
 }
 
 impl Drop for Unfinished {
