@@ -1,0 +1,171 @@
+//! Targets with disks in memory, and the port in front of them.
+
+use super::frame::TARGET;
+use super::invariants;
+use aoe_common::address::{Address, Destination};
+use aoe_common::steer::{self, Served, ServedKey, Verdict};
+use aoe_common::wire::Mac;
+use aoe_daemon::target::identify::{Description, identify};
+use aoe_daemon::target::{Fault, HEAD_CAPACITY, Operation, Outcome, Port, Step, Target};
+
+/// Longest frame that comes in or goes out, in bytes.
+const LONGEST: usize = 9200;
+/// Sectors of a disk unless the test says otherwise.
+pub const SECTORS: u64 = 2048;
+
+/// What is asked for at most on a link of this MTU, reckoned as initiators do.
+pub fn sectors_per_frame(mtu: usize) -> u8 {
+    ((mtu - 36) / 512) as u8
+}
+
+/// A disk in memory that keeps a list of what it was asked for.
+#[derive(Clone)]
+pub struct MemoryDisk {
+    pub bytes: Vec<u8>,
+    pub asked: Vec<Operation>,
+    /// What every further request ends with.
+    pub fault: Option<Fault>,
+}
+
+impl MemoryDisk {
+    fn work(&mut self, operation: Operation, data: &mut [u8]) -> Outcome {
+        self.asked.push(operation);
+        if let Some(fault) = self.fault {
+            return Err(fault);
+        }
+        match operation {
+            Operation::Read(range) => {
+                let start = range.byte_offset() as usize;
+                data.copy_from_slice(&self.bytes[start..start + range.bytes()]);
+            }
+            Operation::Write(range) => {
+                let start = range.byte_offset() as usize;
+                self.bytes[start..start + range.bytes()].copy_from_slice(data);
+            }
+            Operation::Flush => {}
+        }
+        Ok(())
+    }
+}
+
+/// A target, the VLAN that it is offered on (0: untagged), and its disk.
+#[derive(Clone)]
+pub struct Export {
+    address: Address,
+    vlan: u16,
+    target: Target,
+    pub disk: MemoryDisk,
+}
+
+impl Export {
+    fn is_named_by(&self, key: ServedKey) -> bool {
+        self.address.names().iter().any(|to| ServedKey::new(self.vlan, *to) == key)
+    }
+}
+
+/// A port with exports.
+#[derive(Clone)]
+pub struct Rig {
+    pub exports: Vec<Export>,
+    pub port: Port,
+    pub mtu: usize,
+}
+
+impl Served for Rig {
+    fn contains(&self, key: ServedKey) -> bool {
+        self.exports.iter().any(|export| export.is_named_by(key))
+    }
+}
+
+impl Rig {
+    /// e0.1, read-write, of [`SECTORS`] sectors, on a link of this MTU.
+    pub fn new(mtu: usize) -> Self {
+        Self::with_disk(mtu, false, super::frame::pattern(1, SECTORS as usize))
+    }
+
+    /// e0.1 with this content.
+    pub fn with_disk(mtu: usize, read_only: bool, content: Vec<u8>) -> Self {
+        let port = Port { mac: Mac(TARGET), max_sectors: sectors_per_frame(mtu) };
+        let mut rig = Self { exports: Vec::new(), port, mtu };
+        rig.add(0, 1, 0, read_only, content);
+        rig
+    }
+
+    /// Adds an export.
+    pub fn add(&mut self, shelf: u16, slot: u8, vlan: u16, read_only: bool, content: Vec<u8>) {
+        let sectors = content.len() as u64 / 512;
+        self.add_sized(shelf, slot, vlan, read_only, sectors);
+        self.exports.last_mut().expect("it was added").disk.bytes = content;
+    }
+
+    /// Adds an export that claims any size, but has no content.
+    pub fn add_sized(&mut self, shelf: u16, slot: u8, vlan: u16, read_only: bool, sectors: u64) {
+        let address = Address::new(shelf, slot).expect("a target's address");
+        let identify = identify(&Description { sectors, serial: "0123456789ABCDEF" });
+        let target = Target::new(address, sectors, read_only, identify);
+        let disk = MemoryDisk { bytes: Vec::new(), asked: Vec::new(), fault: None };
+        self.exports.push(Export { address, vlan, target, disk });
+    }
+
+    /// The first export's disk.
+    pub fn disk(&mut self) -> &mut MemoryDisk {
+        &mut self.exports[0].disk
+    }
+
+    /// What becomes of a frame before any target sees it.
+    pub fn verdict(&self, frame: &[u8]) -> Verdict {
+        steer::verdict(frame, self.port.mac, self)
+    }
+
+    /// Sends a frame, and returns the replies in the order of the exports.
+    ///
+    /// Every frame is worked on twice, in buffers that held different bytes before: a reply that
+    /// depends on them has leaked some. And whatever a reply says, it must be one.
+    pub fn ask(&mut self, frame: &[u8]) -> Vec<Vec<u8>> {
+        let other = self.clone().work(frame, 0x5A);
+        let replies = self.work(frame, 0xA5);
+        assert_eq!(replies, other, "earlier contents of the buffer leak into the reply");
+        replies
+    }
+
+    /// As [`Self::ask`], where only one reply can come.
+    pub fn ask_one(&mut self, frame: &[u8]) -> Option<Vec<u8>> {
+        let mut replies = self.ask(frame);
+        assert!(replies.len() <= 1, "{} replies", replies.len());
+        replies.pop()
+    }
+
+    fn work(&mut self, frame: &[u8], left_over: u8) -> Vec<Vec<u8>> {
+        let Verdict::Steer = self.verdict(frame) else { return Vec::new() };
+        let (_, framing) = steer::framing(frame).expect("steered frames have headers");
+        let at = framing.aoe_offset;
+        let to = Destination {
+            shelf: u16::from_be_bytes([frame[at + 2], frame[at + 3]]),
+            slot: frame[at + 4],
+        };
+        let key = ServedKey::new(framing.vlan_id, to);
+        let Self { exports, port, mtu } = self;
+        let mut replies = Vec::new();
+        for export in exports.iter_mut().filter(|export| export.is_named_by(key)) {
+            let mut buffer = vec![left_over; LONGEST.max(frame.len())];
+            buffer[..frame.len()].copy_from_slice(frame);
+            // No more than what is promised: the rest of the frame is in other buffers.
+            let head = &mut buffer[..HEAD_CAPACITY];
+            let length = match export.target.accept(port, framing, head, frame.len()) {
+                Step::Ignore(_) => continue,
+                Step::Reply(length) => length,
+                Step::Io(request) => {
+                    let data = request.data_offset()..request.frame_length();
+                    let outcome = export.disk.work(request.operation, &mut buffer[data]);
+                    let head = &mut buffer[..HEAD_CAPACITY];
+                    export.target.finish(port, request, head, outcome)
+                }
+            };
+            let reply = buffer[..length].to_vec();
+            let address = (export.address.shelf(), export.address.slot());
+            invariants::check(frame, &reply, port.mac.0, address, *mtu);
+            replies.push(reply);
+        }
+        replies
+    }
+}
