@@ -21,15 +21,15 @@ use aoe_common::wire::ata::AtaHeader;
 use aoe_common::wire::config::{ConfigHeader, MAX_CONFIG_STRING};
 use aoe_common::wire::identify::Identify;
 use aoe_common::wire::{
-    ATA_FRAME_HEADER, AoeError, AoeHeader, ETHERNET_HEADER, Mac, SECTOR_SIZE, VERSION, VlanTag,
-    command,
+    ATA_FRAME_HEADER, AoeError, AoeHeader, ETHERNET_HEADER, FRAME_HEADER, Mac, SECTOR_SIZE,
+    VERSION, VlanTag, command,
 };
 use reply::Reply;
 
 /// Bytes that the head of every frame must have room for: the longest reply without sector data,
 /// a tagged config string.
 pub const HEAD_CAPACITY: usize =
-    ETHERNET_HEADER + size_of::<VlanTag>() + 10 + size_of::<ConfigHeader>() + MAX_CONFIG_STRING;
+    FRAME_HEADER + size_of::<VlanTag>() + size_of::<ConfigHeader>() + MAX_CONFIG_STRING;
 
 /// How many requests a target says it can hold. Linux uses no more than 64 of it by default; the
 /// receive rings hold more than that for several clients at once.

@@ -91,9 +91,7 @@ impl Target {
         match decided {
             Ok(operation) => Step::Io(Request { operation, aoe_offset }),
             Err(Refusal::Fault(fault)) => Step::Reply(reply(head).fail(fault)),
-            Err(Refusal::BadArgument) => {
-                Step::Reply(reply(head).refuse(AoeError::BadArgument, size_of::<AtaHeader>()))
-            }
+            Err(Refusal::BadArgument) => Step::Reply(reply(head).refuse_ata(AoeError::BadArgument)),
         }
     }
 

@@ -61,6 +61,12 @@ impl<'a> Reply<'a> {
         self.end(echo)
     }
 
+    /// Refuses an ATA command with an AoE error. The registers go back as they came.
+    pub(super) fn refuse_ata(mut self, reason: AoeError) -> usize {
+        self.ata().reserved.set(0);
+        self.refuse(reason, size_of::<AtaHeader>())
+    }
+
     /// Writes an argument of a fixed layout, with `data` behind it.
     pub(super) fn argument(self, argument: &impl Argument, data: &[u8]) -> usize {
         let bytes = argument.as_bytes();
