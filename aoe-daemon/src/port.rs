@@ -2,6 +2,7 @@
 
 mod bring_up;
 mod facts;
+mod ladder;
 
 pub use facts::Facts;
 
@@ -9,8 +10,9 @@ use crate::config::Mode;
 use crate::control::report::{InterfaceReport, xdp_counts};
 use crate::exports::Exports;
 use crate::link::{Link, LinkError};
-use anyhow::{Result, anyhow, bail};
-use bring_up::{Failure, Running};
+use anyhow::{Result, bail};
+use bring_up::Running;
+use ladder::Failure;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tracing::{info, warn};
@@ -180,11 +182,5 @@ fn tell_changes(known: &Link, link: &Link) {
     }
     if known.mac != link.mac {
         info!(interface, mac = %link.mac, "the interface has another MAC address");
-    }
-}
-
-impl From<anyhow::Error> for Failure {
-    fn from(error: anyhow::Error) -> Self {
-        Self::Refused(anyhow!(error))
     }
 }

@@ -1,6 +1,7 @@
 //! Bringing a port up: program, sockets, workers; and taking it down again.
 
 use super::Facts;
+use super::ladder::{Failure, climb};
 use crate::config::Mode;
 use crate::control::report::QueueReport;
 use crate::exports::Exports;
@@ -8,12 +9,10 @@ use crate::link::Link;
 use crate::mailbox::{Mailbox, Message};
 use crate::target::Port;
 use crate::worker::{Order, Worker};
-use crate::xdp::{self, AttachError, Counts, Steering};
-use anyhow::{Error, Result, anyhow};
-use aoe_common::wire::{
-    ATA_FRAME_HEADER, ETHERNET_HEADER, SECTOR_SIZE, VlanTag, sectors_per_frame,
-};
-use aoe_xsk::{BindMode, CHUNK_SIZE, FRAME_OFFSET, Queue, QueueConfig};
+use crate::xdp::{Counts, Steering};
+use anyhow::Result;
+use aoe_common::wire::{ATA_FRAME_HEADER, SECTOR_SIZE, VlanTag, sectors_per_frame};
+use aoe_xsk::Queue;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -27,14 +26,6 @@ use tracing::{debug, info, warn};
 const MAX_SECTORS: usize = 17;
 /// How long a report waits for a worker.
 const REPORT_PATIENCE: Duration = Duration::from_secs(1);
-
-/// Why a port can't be brought up.
-pub(super) enum Failure {
-    /// Another process holds what it takes; it may be about to end.
-    Busy(Error),
-    /// It won't work as things are.
-    Refused(Error),
-}
 
 /// A port in service.
 pub(super) struct Running {
@@ -53,38 +44,15 @@ struct Handle {
     thread: JoinHandle<Queue>,
 }
 
-/// One rung of the mode ladder: where the program runs, and how sockets may be bound.
-struct Rung {
-    attach: xdp::Mode,
-    bind: Vec<BindMode>,
-}
-
-/// The rungs that a mode permits, best first.
-fn ladder(mode: Mode, mtu: u32) -> Vec<Rung> {
-    use BindMode::{Copy, CopyScatter, ZeroCopy, ZeroCopyScatter};
-    use xdp::Mode::{Generic, Native};
-    // Without scatter-gather a zero-copy socket would lose what one chunk can't hold.
-    let jumbo = mtu as usize + ETHERNET_HEADER + size_of::<VlanTag>() > CHUNK_SIZE - FRAME_OFFSET;
-    let zero_copy: &[_] = if jumbo { &[ZeroCopyScatter] } else { &[ZeroCopyScatter, ZeroCopy] };
-    let copy: &[_] = &[CopyScatter, Copy];
-    let rung = |attach, bind: &[&[_]]| Rung { attach, bind: bind.concat() };
-    match mode {
-        Mode::Auto => vec![rung(Native, &[zero_copy, copy]), rung(Generic, &[copy])],
-        Mode::NativeZerocopy => vec![rung(Native, &[zero_copy])],
-        Mode::Native => vec![rung(Native, &[copy])],
-        Mode::Generic => vec![rung(Generic, &[copy])],
-    }
-}
-
 impl Running {
     /// Serves a link that is up.
     pub(super) fn start(link: &Link, mode: Mode, exports: &Arc<Exports>) -> Result<Self, Failure> {
-        let mut steering = Steering::load().map_err(|error| Failure::Refused(error.into()))?;
-        steering.set_mac(link.mac).map_err(|error| Failure::Refused(error.into()))?;
+        let mut steering = Steering::load()?;
+        steering.set_mac(link.mac)?;
         let (rung, queues) = climb(link, mode, &mut steering)?;
         let sockets_take = queues.iter().map(Queue::max_packet_len).min().unwrap_or(0);
         let facts = Arc::new(Facts::new(facts_of(link, sockets_take)));
-        let mode = describe(rung.attach, &queues);
+        let mode = rung.mode(&queues);
         info!(
             interface = link.name,
             mode,
@@ -98,14 +66,12 @@ impl Running {
         );
         let mut workers = Vec::with_capacity(queues.len());
         for (number, queue) in (0..).zip(queues) {
-            steering.set_socket(number, &queue).map_err(|error| Failure::Refused(error.into()))?;
+            steering.set_socket(number, &queue)?;
             workers.push(spawn(link, number, queue, exports, &facts)?);
         }
         // Last: until every queue has its socket, frames for us go where they went before.
         for export in exports.all() {
-            steering
-                .add_target(0, export.target.address())
-                .map_err(|error| Failure::Refused(error.into()))?;
+            steering.add_target(0, export.target.address())?;
         }
         let log = forward_log(&mut steering);
         let running = Self { steering, mode, facts, sockets_take, workers, log };
@@ -203,61 +169,6 @@ impl Handle {
     }
 }
 
-/// Finds the best rung that driver and kernel hold.
-fn climb(link: &Link, mode: Mode, steering: &mut Steering) -> Result<(Rung, Vec<Queue>), Failure> {
-    let mut reasons = Vec::new();
-    for rung in ladder(mode, link.mtu) {
-        match steering.attach(link.index, rung.attach) {
-            Ok(()) => {}
-            Err(AttachError::Occupied(occupant)) if occupant.is_ours() => {
-                return Err(Failure::Busy(anyhow!(
-                    "another aoe-daemon serves this interface, and one daemon serves all exports \
-                     of an interface: stop it, and give --shelf, --slot and --file of every \
-                     export to one daemon"
-                )));
-            }
-            Err(error @ AttachError::Occupied(_)) => {
-                return Err(Failure::Busy(anyhow!(
-                    "{error}: take it off with `ip link set dev {} xdp off`, or use another \
-                     interface",
-                    link.name
-                )));
-            }
-            Err(error @ AttachError::Refused { .. }) => {
-                reasons.push(error.to_string());
-                continue;
-            }
-            Err(error) => return Err(Failure::Refused(error.into())),
-        }
-        match open_queues(link, &rung.bind) {
-            Ok(queues) => {
-                for reason in reasons {
-                    info!(interface = link.name, reason, "stepped down");
-                }
-                return Ok((rung, queues));
-            }
-            Err(aoe_xsk::Error::Refused { .. }) if mode == Mode::NativeZerocopy => {
-                reasons.push("the driver has no zero-copy for this interface".into());
-            }
-            Err(error @ aoe_xsk::Error::Refused { .. }) => reasons.push(error.to_string()),
-            Err(error @ aoe_xsk::Error::Busy { .. }) => return Err(Failure::Busy(error.into())),
-            Err(error) => return Err(Failure::Refused(error.into())),
-        }
-        steering.detach();
-    }
-    Err(Failure::Refused(anyhow!("{}: try --mode auto", reasons.join("; "))))
-}
-
-/// A socket for every queue, all bound alike.
-fn open_queues(link: &Link, modes: &[BindMode]) -> Result<Vec<Queue>, aoe_xsk::Error> {
-    let mut queues: Vec<Queue> = Vec::with_capacity(link.rx_queues as usize);
-    for number in 0..link.rx_queues {
-        let modes = queues.first().map_or(modes.to_vec(), |first| vec![first.mode()]);
-        queues.push(Queue::open(&QueueConfig { modes, ..QueueConfig::new(link.index, number) })?);
-    }
-    Ok(queues)
-}
-
 /// Starts to pass on what the XDP program logs. Without that, everything else still works.
 fn forward_log(steering: &mut Steering) -> Option<AbortHandle> {
     match steering.forward_log() {
@@ -276,14 +187,6 @@ fn close(queue: Queue) {
         warn!(%census, "requests were given up");
     } else {
         debug!(%census, "queue closed");
-    }
-}
-
-fn describe(attach: xdp::Mode, queues: &[Queue]) -> &'static str {
-    match attach {
-        xdp::Mode::Generic => "generic",
-        xdp::Mode::Native if queues[0].mode().is_zero_copy() => "native-zerocopy",
-        xdp::Mode::Native => "native",
     }
 }
 
