@@ -10,14 +10,13 @@ use super::step::Step;
 use super::toolchain::{Rust, find_program};
 
 /// Programs that the tests run, each with the Debian package that has it.
-const PROGRAMS: [(&str, &str); 15] = [
+const PROGRAMS: [(&str, &str); 14] = [
     ("aoeping", "aoetools"),
     ("bash", "bash"),
     ("busybox", "busybox-static"),
+    ("bwrap", "bubblewrap"),
     ("cpio", "cpio"),
     ("debugfs", "e2fsprogs"),
-    ("ethtool", "ethtool"),
-    ("fio", "fio"),
     ("flock", "util-linux"),
     ("ip", "iproute2"),
     ("mkfs.ext4", "e2fsprogs"),
