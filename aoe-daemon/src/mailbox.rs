@@ -1,7 +1,6 @@
 //! How other threads reach a worker.
 
-use crate::storage::Parked;
-use crate::target::Outcome;
+use crate::storage::Finished;
 use crate::worker::Order;
 use crossbeam_queue::ArrayQueue;
 use rustix::event::{EventfdFlags, eventfd};
@@ -12,20 +11,22 @@ use std::sync::atomic::{AtomicBool, Ordering, fence};
 /// What a worker finds in its mailbox.
 pub enum Message {
     /// Storage is done with a parked job.
-    Finished(Parked, Outcome),
+    Finished(Finished),
     /// The control plane wants something.
     Order(Order),
 }
 
 /// A bounded queue into one worker, with a bell for when it sleeps.
 pub struct Mailbox {
-    queue: ArrayQueue<Message>,
+    finished: ArrayQueue<Finished>,
+    /// Apart from the jobs, so that no number of orders takes their room.
+    orders: ArrayQueue<Order>,
     bell: OwnedFd,
     /// Whether the worker sleeps, or is about to: then a message has to ring.
     sleeping: AtomicBool,
 }
 
-/// Room for orders beside the jobs.
+/// Room for orders.
 const ORDERS: usize = 16;
 
 impl Mailbox {
@@ -36,20 +37,24 @@ impl Mailbox {
     /// Where the process has no file descriptor left.
     pub fn new(jobs: usize) -> io::Result<Self> {
         Ok(Self {
-            queue: ArrayQueue::new(jobs + ORDERS),
+            finished: ArrayQueue::new(jobs),
+            orders: ArrayQueue::new(ORDERS),
             bell: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?,
             sleeping: AtomicBool::new(false),
         })
     }
 
-    /// Leaves a message. A full mailbox gives it back.
+    /// Leaves a message.
     ///
     /// # Errors
     ///
-    /// The message, where the mailbox is full.
+    /// The message, where the mailbox holds as many of its kind as it may.
     #[expect(clippy::result_large_err, reason = "boxing what comes back would allocate")]
     pub fn post(&self, message: Message) -> Result<(), Message> {
-        self.queue.push(message)?;
+        match message {
+            Message::Finished(job) => self.finished.push(job).map_err(Message::Finished)?,
+            Message::Order(order) => self.orders.push(order).map_err(Message::Order)?,
+        }
         // Pairs with the fence in prepare_sleep(): either the worker sees the message before it
         // sleeps, or we see that it does.
         fence(Ordering::SeqCst);
@@ -60,9 +65,10 @@ impl Mailbox {
         Ok(())
     }
 
-    /// Takes the oldest message.
+    /// Takes the oldest message, orders first.
     pub fn take(&self) -> Option<Message> {
-        self.queue.pop()
+        let job = || self.finished.pop().map(Message::Finished);
+        self.orders.pop().map(Message::Order).or_else(job)
     }
 
     /// Announces that the worker is about to wait for [`bell`]; `false` where it must not,
@@ -72,7 +78,7 @@ impl Mailbox {
     pub fn prepare_sleep(&self) -> bool {
         self.sleeping.store(true, Ordering::Relaxed);
         fence(Ordering::SeqCst);
-        if self.queue.is_empty() {
+        if self.finished.is_empty() && self.orders.is_empty() {
             return true;
         }
         self.sleeping.store(false, Ordering::Relaxed);
@@ -95,10 +101,8 @@ impl Mailbox {
 impl Drop for Mailbox {
     /// Jobs that a worker has not waited for come home to nobody.
     fn drop(&mut self) {
-        while let Some(message) = self.take() {
-            if let Message::Finished(parked, _) = message {
-                parked.job.packet.abandon();
-            }
+        while let Some(finished) = self.finished.pop() {
+            finished.job.packet.abandon();
         }
     }
 }

@@ -15,7 +15,7 @@ pub mod image;
 pub use disk::Disk;
 
 use crate::mailbox::Mailbox;
-use crate::target::Request;
+use crate::target::{Outcome, Request};
 use aoe_xsk::Packet;
 use std::sync::Arc;
 
@@ -35,4 +35,14 @@ pub struct Parked {
     pub export: usize,
     /// The mailbox of the worker that owns the packet and sends the reply.
     pub home: Arc<Mailbox>,
+}
+
+/// A job that a disk is done with. It leaves `home` behind: in there, it would keep it alive.
+pub struct Finished {
+    /// The job.
+    pub job: Job,
+    /// Index of the export that it is for.
+    pub export: usize,
+    /// How it went.
+    pub outcome: Outcome,
 }

@@ -9,7 +9,7 @@ use crate::exports::{Export, Exports};
 use crate::mailbox::{Mailbox, Message};
 use crate::port::Facts;
 use crate::stats::{Stat, Stats};
-use crate::storage::{Job, Parked};
+use crate::storage::{Finished, Job, Parked};
 use crate::target::{Ignored, Operation, Outcome, Step, Target};
 use aoe_common::address::Destination;
 use aoe_common::steer::{self, FrameBytes, Framing, ServedKey, Verdict};
@@ -126,7 +126,7 @@ impl Worker {
         while let Some(message) = self.mailbox.take() {
             any = true;
             match message {
-                Message::Finished(Parked { job, export, .. }, outcome) => {
+                Message::Finished(Finished { job, export, outcome }) => {
                     self.parked -= 1;
                     self.finish(&exports.all()[export].target, job, outcome);
                 }

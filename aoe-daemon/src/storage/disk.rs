@@ -1,12 +1,14 @@
 //! The plain disk: page cache for reads, one thread for everything that may wait.
 
 use super::image::Image;
-use super::{Job, Parked};
+use super::{Finished, Job, Parked};
 use crate::mailbox::Message;
 use crate::target::{Fault, Operation, Outcome, Range};
 use aoe_xsk::{MAX_CHUNKS, Packet};
 use crossbeam_queue::ArrayQueue;
+use rustix::fs::fstatfs;
 use rustix::io::{Errno, ReadWriteFlags, preadv, preadv2, pwritev};
+use std::fs::File;
 use std::io::{IoSlice, IoSliceMut};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -35,9 +37,9 @@ struct Shared {
     /// Set for good once a write or flush has failed: what the page cache holds is no longer
     /// what the medium will.
     failed: AtomicBool,
-    /// Whether the filesystem can tell a cached read from one that would wait. Those in memory
-    /// can't, and never wait.
-    tells_cached: AtomicBool,
+    /// Whether reading never waits. Filesystems in memory can't tell a cached read from one that
+    /// would wait; others that can't, across a network say, do wait.
+    in_memory: bool,
 }
 
 impl Disk {
@@ -47,6 +49,7 @@ impl Disk {
     ///
     /// Where no thread can be started.
     pub fn new(image: Image) -> std::io::Result<Self> {
+        let in_memory = is_in_memory(&image.file);
         let shared = Arc::new(Shared {
             image,
             parked: ArrayQueue::new(MAX_PARKED),
@@ -54,7 +57,7 @@ impl Disk {
             wake: Condvar::new(),
             stop: AtomicBool::new(false),
             failed: AtomicBool::new(false),
-            tells_cached: AtomicBool::new(true),
+            in_memory,
         });
         let thread = std::thread::Builder::new().name("disk".into()).spawn({
             let shared = Arc::clone(&shared);
@@ -126,8 +129,8 @@ impl Shared {
                 self.flush(&batch, &mut outcomes);
             }
             for (parked, outcome) in batch.drain(..).zip(outcomes.drain(..)) {
-                let home = Arc::clone(&parked.home);
-                if home.post(Message::Finished(parked, outcome)).is_err() {
+                let Parked { job, export, home } = parked;
+                if home.post(Message::Finished(Finished { job, export, outcome })).is_err() {
                     unreachable!("a mailbox has room for every packet of its worker");
                 }
             }
@@ -158,36 +161,43 @@ impl Shared {
         }
     }
 
-    /// Reads from the page cache; `None` where that would have to wait.
+    /// Reads from the page cache; `None` where that would have to wait, or may have to.
     fn read_cached(&self, job: &mut Job, range: Range) -> Option<Outcome> {
         let offset = job.request.data_offset();
-        if self.tells_cached.load(Ordering::Relaxed) {
-            let mut slices = data_mut(&mut job.packet, offset, range.bytes());
-            let flags = ReadWriteFlags::NOWAIT;
-            match preadv2(&self.image.file, &mut slices, range.byte_offset(), flags) {
-                Ok(bytes) if bytes == range.bytes() => return Some(Ok(())),
-                Err(Errno::OPNOTSUPP) => self.tells_cached.store(false, Ordering::Relaxed),
-                // Not cached, or only in part, or an error that the thread will meet again.
-                _ => return None,
-            }
+        if self.in_memory {
+            return Some(self.read(&mut job.packet, offset, range));
         }
-        Some(self.read(&mut job.packet, offset, range))
+        let mut slices = data_mut(&mut job.packet, offset, range.bytes());
+        let flags = ReadWriteFlags::NOWAIT;
+        match preadv2(&self.image.file, &mut slices, range.byte_offset(), flags) {
+            Ok(bytes) if bytes == range.bytes() => Some(Ok(())),
+            // Not cached, or only in part, or the filesystem can't tell, or an error that the
+            // thread will meet again.
+            _ => None,
+        }
     }
 
     fn read(&self, packet: &mut Packet, offset: usize, range: Range) -> Outcome {
         let mut slices = data_mut(packet, offset, range.bytes());
-        loop {
-            return match preadv(&self.image.file, &mut slices, range.byte_offset()) {
-                Ok(bytes) if bytes == range.bytes() => Ok(()),
-                Err(Errno::INTR) => continue,
+        let mut left = &mut slices[..];
+        let mut position = range.byte_offset();
+        while !left.is_empty() {
+            match preadv(&self.image.file, left, position) {
                 // Somebody has truncated the file.
-                Ok(_) => Err(Fault::OutOfRange),
+                Ok(0) => return Err(Fault::OutOfRange),
+                // What follows may be unreadable: the kernel says so when it is asked again.
+                Ok(bytes) => {
+                    IoSliceMut::advance_slices(&mut left, bytes);
+                    position += bytes as u64;
+                }
+                Err(Errno::INTR) => {}
                 Err(reason) => {
                     error!(path = %self.image.path.display(), lba = range.lba, %reason, "read failed");
-                    Err(Fault::ReadFailed)
+                    return Err(Fault::ReadFailed);
                 }
-            };
+            }
         }
+        Ok(())
     }
 
     fn write(&self, packet: &Packet, offset: usize, range: Range) -> Outcome {
@@ -205,7 +215,7 @@ impl Shared {
                     position += bytes as u64;
                 }
                 Err(Errno::INTR) => {}
-                Err(Errno::NOSPC) => {
+                Err(Errno::NOSPC | Errno::DQUOT) => {
                     error!(path = %self.image.path.display(), "no space left to write to");
                     return Err(Fault::WriteFailed);
                 }
@@ -235,6 +245,14 @@ impl Shared {
         );
         Fault::WriteFailed
     }
+}
+
+/// Whether the file's only home is memory.
+fn is_in_memory(file: &File) -> bool {
+    // From linux/magic.h.
+    const TMPFS: u64 = 0x0102_1994;
+    const RAMFS: u64 = 0x8584_58F6;
+    fstatfs(file).is_ok_and(|filesystem| matches!(filesystem.f_type as u64, TMPFS | RAMFS))
 }
 
 /// Whether the job has to be durable before it is answered.

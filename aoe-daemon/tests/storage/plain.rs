@@ -1,0 +1,214 @@
+//! A disk that works, and one that is cut or full.
+
+use super::bench::Bench;
+use super::support::frame::{Registers, pattern};
+use aoe_daemon::storage::image::Image;
+use aoe_daemon::storage::{Finished, Parked};
+use aoe_daemon::target::Fault;
+use std::fs::{self, File};
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+use tempfile::NamedTempFile;
+
+/// Sectors of an image.
+const SECTORS: usize = 256;
+
+fn image_file() -> NamedTempFile {
+    let file = NamedTempFile::new().unwrap();
+    fs::write(file.path(), pattern(1, SECTORS)).unwrap();
+    file
+}
+
+fn bench(file: &NamedTempFile, read_only: bool) -> Bench {
+    Bench::new(Image::open(file.path(), read_only).unwrap())
+}
+
+#[test]
+fn what_was_written_is_read() {
+    let file = image_file();
+    let mut bench = bench(&file, false);
+    let mut expected = pattern(1, SECTORS);
+    for (seed, lba, sectors) in [(2, 0, 1), (3, 7, 2), (4, 100, 17), (5, 239, 17), (6, 101, 3)] {
+        let data = pattern(seed, sectors);
+        assert_eq!(bench.write(lba, &data), Ok(()));
+        expected[lba as usize * 512..][..data.len()].copy_from_slice(&data);
+        assert!(fs::read(file.path()).unwrap() == expected, "the file after {lba}+{sectors}");
+        assert!(bench.read(lba, sectors as u8) == Ok(data), "read back {lba}+{sectors}");
+    }
+    assert!(bench.read(98, 17).unwrap() == expected[98 * 512..115 * 512], "across several writes");
+    assert_eq!(bench.flush(), Ok(()));
+    assert!(!bench.disk().is_failed());
+}
+
+/// A job that is done at once, and one that waits, differ in nothing else.
+#[test]
+fn a_read_at_once_reads_the_same() {
+    // One filesystem that can tell what is cached, as a rule, and one that need not.
+    let directories = [std::env::temp_dir(), "/dev/shm".into()];
+    for directory in directories.iter().filter(|directory| directory.is_dir()) {
+        let file = NamedTempFile::new_in(directory).unwrap();
+        fs::write(file.path(), pattern(1, SECTORS)).unwrap();
+        let mut bench = bench(&file, false);
+        let mut job = bench.job(Registers::read48(3, 17), &[]);
+        if let Some(outcome) = bench.disk().now(&mut job) {
+            assert_eq!(outcome, Ok(()));
+            assert!(bench.take_apart(job) == pattern(1, SECTORS)[3 * 512..20 * 512]);
+        } else {
+            assert!(directory != Path::new("/dev/shm"), "memory needs no waiting");
+            bench.recycle(job.packet);
+        }
+    }
+}
+
+#[test]
+fn writes_and_flushes_are_never_done_at_once() {
+    let file = image_file();
+    let mut bench = bench(&file, false);
+    for (registers, data) in
+        [(Registers::write48(0, 1), pattern(2, 1)), (Registers::command(0xE7), Vec::new())]
+    {
+        let mut job = bench.job(registers, &data);
+        assert_eq!(bench.disk().now(&mut job), None);
+        bench.recycle(job.packet);
+    }
+    assert!(fs::read(file.path()).unwrap() == pattern(1, SECTORS), "nothing was written");
+}
+
+#[test]
+fn a_file_that_was_cut_is_out_of_range() {
+    let file = image_file();
+    let mut bench = bench(&file, false);
+    file.as_file().set_len(100 * 512 + 7).unwrap();
+    assert!(bench.read(98, 2).is_ok(), "before the cut");
+    for (lba, sectors) in [(99, 2), (100, 1), (101, 1), (90, 17), (255, 1)] {
+        assert_eq!(bench.read(lba, sectors), Err(Fault::OutOfRange), "{lba}+{sectors}");
+        let mut job = bench.job(Registers::read48(lba, sectors), &[]);
+        let at_once = bench.disk().now(&mut job);
+        assert!(matches!(at_once, None | Some(Err(Fault::OutOfRange))), "{at_once:?}");
+        bench.recycle(job.packet);
+    }
+    assert!(!bench.disk().is_failed(), "a read fails nothing but itself");
+}
+
+#[test]
+fn a_read_only_image_flushes() {
+    let file = image_file();
+    let mut bench = bench(&file, true);
+    assert_eq!(bench.flush(), Ok(()));
+    assert!(bench.read(0, 17).is_ok());
+}
+
+#[test]
+fn jobs_come_home_in_the_order_that_they_were_parked_in() {
+    const JOBS: usize = 1000;
+    let file = image_file();
+    let mut bench = bench(&file, false);
+    let content = pattern(9, JOBS);
+    for (number, sector) in content.chunks(512).enumerate() {
+        // Every third one reads what the one before has written.
+        let job = match number % 3 {
+            2 => bench.job(Registers::read48(5, 1), &[]),
+            _ => bench.job(Registers::write48(5, 1), sector),
+        };
+        bench.park(job, number);
+    }
+    for number in 0..JOBS {
+        let Finished { job, export, outcome } = bench.await_finished();
+        assert_eq!((export, outcome), (number, Ok(())));
+        let data = bench.take_apart(job);
+        if number % 3 == 2 {
+            assert!(data == content[(number - 1) * 512..number * 512], "read {number}");
+        }
+    }
+    let last = &content[(JOBS - 1) * 512..];
+    assert!(fs::read(file.path()).unwrap()[5 * 512..6 * 512] == *last, "the last write stays");
+}
+
+#[test]
+fn parked_jobs_come_home_though_the_disk_is_dropped() {
+    const JOBS: usize = 300;
+    let file = image_file();
+    let mut bench = bench(&file, false);
+    for number in 0..JOBS {
+        let job = bench.job(Registers::write48(number as u64 % 200, 1), &pattern(7, 1));
+        bench.park(job, number);
+    }
+    bench.disk = None;
+    for number in 0..JOBS {
+        let Finished { job, export, outcome } = bench.await_finished();
+        assert_eq!((export, outcome), (number, Ok(())));
+        bench.recycle(job.packet);
+    }
+    assert_eq!(bench.umem.census().application, 0);
+    bench.umem.assert_conserved();
+}
+
+/// A client will send it again. What must not happen is that it waits for ever, or is lost.
+#[test]
+fn a_disk_takes_no_more_jobs_than_it_may() {
+    let file = image_file();
+    let mut bench = bench(&file, false);
+    let mut parked = 0;
+    let mut refused = 0;
+    // Parking is faster than writing, as long as the disk has to flush.
+    for number in 0..2000 {
+        let job = bench.job(Registers::write48(0, 1), &pattern(7, 1));
+        let home = Arc::clone(&bench.mailbox);
+        match bench.disk().park(Parked { job, export: number, home }) {
+            Ok(()) => parked += 1,
+            Err(back) => {
+                refused += 1;
+                bench.recycle(back.job.packet);
+            }
+        }
+    }
+    for _ in 0..parked {
+        let finished = bench.await_finished();
+        assert_eq!(finished.outcome, Ok(()));
+        bench.recycle(finished.job.packet);
+    }
+    assert_eq!(parked + refused, 2000);
+    assert_eq!(bench.umem.census().application, 0);
+}
+
+/// A filesystem of its own, of 256 KiB, unmounted when dropped.
+struct SmallFilesystem(tempfile::TempDir);
+
+impl SmallFilesystem {
+    fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let mount = ["-t", "tmpfs", "-o", "size=256k", "tmpfs"];
+        let status = Command::new("mount").args(mount).arg(directory.path()).status().unwrap();
+        assert!(status.success(), "mount: {status}");
+        Self(directory)
+    }
+}
+
+impl Drop for SmallFilesystem {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("--lazy").arg(self.0.path()).status();
+    }
+}
+
+#[test]
+#[ignore = "needs root: cargo xtask test runs it"]
+fn a_full_filesystem_fails_the_request_and_nothing_else() {
+    let filesystem = SmallFilesystem::new();
+    let path = filesystem.0.path().join("sparse");
+    File::create(&path).unwrap().set_len(SECTORS as u64 * 512 * 8).unwrap();
+    let other = filesystem.0.path().join("other");
+    fs::write(&other, vec![1; 200 << 10]).unwrap();
+
+    let mut bench = Bench::new(Image::open(&path, false).unwrap());
+    let full = (0..SECTORS as u64).find(|at| bench.write(at * 8, &pattern(2, 8)).is_err());
+    let full = full.expect("256 KiB are full at some time") * 8;
+    assert_eq!(bench.write(full, &pattern(2, 8)), Err(Fault::WriteFailed));
+    assert!(!bench.disk().is_failed(), "there may be room again");
+    assert!(bench.read(0, 8) == Ok(pattern(2, 8)), "reads go on");
+    assert_eq!(bench.write(0, &pattern(3, 8)), Ok(()), "blocks that are there can be written");
+
+    fs::remove_file(&other).unwrap();
+    assert_eq!(bench.write(full, &pattern(4, 8)), Ok(()));
+    assert!(bench.read(full, 8) == Ok(pattern(4, 8)));
+}
