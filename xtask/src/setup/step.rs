@@ -92,6 +92,8 @@ fn build_linker(llvm: u32) -> Result<()> {
         .command("cargo")
         .args(["install", "bpf-linker", "--version", LINKER_VERSION, "--locked"])
         .args(["--no-default-features", "--features", &format!("llvm-{llvm}")])
+        // Its own setting, for its developers, takes much longer.
+        .env("CARGO_PROFILE_RELEASE_DEBUG", "false")
         // Else it looks beside the first llvm-config in PATH.
         .env("LLVM_PREFIX", format!("/usr/lib/llvm-{llvm}")))
     .context("bpf-linker did not build, see above; crates.io must be reachable")
