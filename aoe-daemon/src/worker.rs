@@ -107,9 +107,8 @@ impl Worker {
         let exports = Arc::clone(&self.exports);
         let mut worked = self.read_mailbox(&exports);
         worked |= self.resend();
-        // Replies that wait hold back new requests: those wait in the ring, which is longer.
-        if self.outbox.is_empty() {
-            worked |= self.continue_fanout(&exports);
+        worked |= self.continue_fanout(&exports);
+        if self.takes_frames() {
             let mut burst = std::mem::take(&mut self.burst);
             worked |= self.queue.receive(&mut burst, BURST) > 0;
             self.stats.add(Stat::Received, burst.len() as u64);
@@ -119,6 +118,13 @@ impl Worker {
             self.burst = burst;
         }
         worked | (self.queue.flush() == Flushed::Pending)
+    }
+
+    /// Whether frames are taken from the ring. Replies that wait and wildcards that are not
+    /// answered yet hold them back: they may wait in the ring, but here they would take the buffers
+    /// that those replies need.
+    fn takes_frames(&self) -> bool {
+        self.outbox.is_empty() && self.fanout.is_empty()
     }
 
     fn read_mailbox(&mut self, exports: &Exports) -> bool {
@@ -166,11 +172,12 @@ impl Worker {
     /// Answers wildcards, one export after the other, as fast as replies leave.
     fn continue_fanout(&mut self, exports: &Exports) -> bool {
         let mut any = false;
-        while let Some((packet, next)) = self.fanout.pop_front() {
-            any = true;
+        while self.outbox.is_empty() {
+            let Some((packet, next)) = self.fanout.pop_front() else { break };
             let Some((framing, key)) = self.examine(exports, packet.head()) else {
                 // The port's address has changed since.
                 self.discard(packet, Stat::DroppedNotOurs);
+                any = true;
                 continue;
             };
             match &exports.named(key)[next..] {
@@ -179,15 +186,13 @@ impl Worker {
                 [export, ..] => {
                     let Some(copy) = self.copy_of(&packet) else {
                         self.fanout.push_front((packet, next));
-                        return any;
+                        break;
                     };
                     self.fanout.push_front((packet, next + 1));
                     self.accept(exports, *export, framing, copy);
                 }
             }
-            if !self.outbox.is_empty() {
-                break;
-            }
+            any = true;
         }
         any
     }
@@ -306,15 +311,15 @@ impl Worker {
             return;
         }
         let waits = matches!(self.queue.flush(), Flushed::Pending | Flushed::LinkDown);
-        let pending = waits || !self.outbox.is_empty();
+        let pending = waits || !self.takes_frames();
         let timeout = Timespec { tv_sec: 0, tv_nsec: RETRY.as_nanos() as i64 };
-        // A port that is gone has nothing more to say, but would end every poll at once.
-        let events = if self.is_gone() { PollFlags::empty() } else { PollFlags::IN };
         let mut fds = [
             PollFd::from_borrowed_fd(self.mailbox.bell(), PollFlags::IN),
-            PollFd::from_borrowed_fd(self.queue.as_fd(), events),
+            PollFd::from_borrowed_fd(self.queue.as_fd(), PollFlags::IN),
         ];
-        let waiting = if self.is_gone() { &mut fds[..1] } else { &mut fds[..] };
+        // Frames that are not taken now, and a port that is gone, would end every poll at once.
+        let listens = self.takes_frames() && !self.is_gone();
+        let waiting = if listens { &mut fds[..] } else { &mut fds[..1] };
         // An interrupted poll is as good as one that found nothing.
         let _ = poll(waiting, pending.then_some(&timeout));
         self.mailbox.woke();
