@@ -1,7 +1,8 @@
 //! Making new images.
 
 use indicatif::{ProgressBar, ProgressStyle};
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{CWD, FlockOperation, RenameFlags, flock, renameat_with};
+use rustix::io::Errno;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -32,6 +33,10 @@ pub fn create(path: &Path, bytes: u64, sparse: bool) -> io::Result<bool> {
     let file = OpenOptions::new().write(true).create(true).truncate(false).open(&name)?;
     flock(&file, FlockOperation::NonBlockingLockExclusive)
         .map_err(|_| io::Error::other("another process is creating it"))?;
+    if path.try_exists()? {
+        // The other process has just finished: the file that is open here is the image.
+        return Ok(false);
+    }
     let unfinished = Unfinished { path: name };
     file.set_len(0)?;
     if sparse {
@@ -40,9 +45,18 @@ pub fn create(path: &Path, bytes: u64, sparse: bool) -> io::Result<bool> {
         write_zeros(&file, path, bytes)?;
     }
     file.sync_all()?;
-    std::fs::rename(&unfinished.path, path)?;
+    rename_to_free_name(&unfinished.path, path)?;
     File::open(parent(path))?.sync_all()?;
     Ok(true)
+}
+
+/// Gives a file another name, and never one that something else has come to have meanwhile.
+fn rename_to_free_name(from: &Path, to: &Path) -> io::Result<()> {
+    match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+        // Some network filesystems can't promise it. A while ago the name was free.
+        Err(Errno::INVAL | Errno::NOSYS) => std::fs::rename(from, to),
+        renamed => Ok(renamed?),
+    }
 }
 
 fn parent(path: &Path) -> &Path {
@@ -108,6 +122,23 @@ mod tests {
         std::fs::write(file.path(), b"precious").unwrap();
         assert!(!create(file.path(), 1 << 20, true).unwrap());
         assert_eq!(std::fs::read(file.path()).unwrap(), b"precious");
+    }
+
+    #[test]
+    fn leaves_alone_what_appears_under_its_name_meanwhile() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("image");
+        std::thread::scope(|scope| {
+            let creating = scope.spawn(|| create(&path, 64 << 20, false));
+            while !path.with_file_name("image.creating").exists() {
+                std::thread::yield_now();
+            }
+            File::create_new(&path).unwrap().write_all(b"precious").unwrap();
+            let error = creating.join().unwrap().unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
+        });
+        assert_eq!(std::fs::read(&path).unwrap(), b"precious");
+        assert_eq!(directory.path().read_dir().unwrap().count(), 1);
     }
 
     #[test]
