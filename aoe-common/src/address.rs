@@ -68,6 +68,10 @@ impl FromStr for Address {
     fn from_str(text: &str) -> Result<Self, AddressError> {
         let digits = text.strip_prefix('e').unwrap_or(text);
         let (shelf, slot) = digits.split_once('.').ok_or(AddressError::Syntax)?;
+        // Digits only: to Rust "+1" is a number, too.
+        if !digits.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') {
+            return Err(AddressError::Syntax);
+        }
         let shelf = shelf.parse().map_err(|_| AddressError::Syntax)?;
         let slot = slot.parse().map_err(|_| AddressError::Syntax)?;
         Self::new(shelf, slot)
@@ -151,7 +155,9 @@ mod tests {
         assert_eq!("7.3".parse(), Ok(address));
         extern crate std;
         assert_eq!(std::format!("{address}"), "e7.3");
-        for bad in ["", "e", "e7", "7.", ".3", "e7.3.1", "ee7.3", "e70000.1", "e1.256", "e-1.2"] {
+        for bad in
+            ["", "e", "e7", "7.", ".3", "e7.3.1", "ee7.3", "e70000.1", "e1.256", "e-1.2", "e+1.2"]
+        {
             assert_eq!(bad.parse::<Address>(), Err(AddressError::Syntax), "{bad}");
         }
     }
