@@ -43,14 +43,16 @@ impl Exports {
         let mut exports: Vec<Export> = Vec::with_capacity(config.exports.len());
         for export in &config.exports {
             let address = export.address;
-            let image = open_image(config, export).with_context(|| address.to_string())?;
+            // Before it is opened: our own lock would look like another process's.
             for other in &exports {
+                let image = other.disk.image();
                 ensure!(
-                    image.read_only || other.disk.image().identity()? != image.identity()?,
+                    image.read_only && export.read_only || !image.is_at(&export.file),
                     "{address} and {} are the same disk: give each export its own",
                     other.target.address()
                 );
             }
+            let image = open_image(config, export).with_context(|| address.to_string())?;
             let serial = serial(&image);
             let description = Description { sectors: image.sectors, serial: &serial };
             let identify = identify(&description);
@@ -154,6 +156,67 @@ fn fnv1a(bytes: impl Iterator<Item = u8>) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Mode;
+    use aoe_common::address::{Address, Destination};
+    use std::fs::File;
+    use std::path::{Path, PathBuf};
+
+    /// A configuration of two exports of these files.
+    fn of(first: &Path, second: &Path, read_only: bool) -> Config {
+        let export = |slot, file: &Path| ExportConfig {
+            address: Address::new(0, slot).unwrap(),
+            file: file.to_owned(),
+            read_only,
+        };
+        Config {
+            interfaces: Vec::new(),
+            exports: vec![export(1, first), export(2, second)],
+            mode: Mode::Auto,
+            create: None,
+            sparse: false,
+            control: PathBuf::new(),
+        }
+    }
+
+    #[test]
+    fn no_disk_is_exported_twice_for_writing() {
+        let directory = tempfile::tempdir().unwrap();
+        let [file, link, other] = ["file", "link", "other"].map(|name| directory.path().join(name));
+        for file in [&file, &other] {
+            File::create(file).unwrap().set_len(1 << 20).unwrap();
+        }
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        for again in [&file, &link] {
+            let error = Exports::open(&of(&file, again, false)).err().unwrap().to_string();
+            assert_eq!(error, "e0.2 and e0.1 are the same disk: give each export its own");
+            assert_eq!(Exports::open(&of(&file, again, true)).unwrap().all().len(), 2);
+        }
+        assert_eq!(Exports::open(&of(&file, &other, false)).unwrap().all().len(), 2);
+    }
+
+    #[test]
+    fn every_name_leads_to_its_exports() {
+        let directory = tempfile::tempdir().unwrap();
+        let [first, second] = ["first", "second"].map(|name| directory.path().join(name));
+        for file in [&first, &second] {
+            File::create(file).unwrap().set_len(1 << 20).unwrap();
+        }
+        let exports = Exports::open(&of(&first, &second, false)).unwrap();
+        let named = |shelf, slot| {
+            exports.named(ServedKey::new(UNTAGGED, Destination { shelf, slot })).to_vec()
+        };
+        assert_eq!(named(0, 1), [0]);
+        assert_eq!(named(0, 2), [1]);
+        assert_eq!(named(0xFFFF, 2), [1]);
+        assert_eq!(named(0, 0xFF), [0, 1]);
+        assert_eq!(named(0xFFFF, 0xFF), [0, 1]);
+        assert!(named(0, 3).is_empty());
+        assert!(named(1, 0xFF).is_empty());
+        assert_eq!(exports.names().count(), 6, "every name once");
+        for name in exports.names() {
+            assert!(exports.contains(name));
+        }
+    }
 
     #[test]
     fn the_hash_is_the_published_one() {

@@ -79,19 +79,21 @@ impl Image {
         Ok(Self { file, path: path.to_owned(), sectors, tail, read_only })
     }
 
-    /// Identifies the file or device itself, whatever its name: (device, inode) of a file, or the
-    /// number of a block device.
-    ///
-    /// # Errors
-    ///
-    /// Where the file can't be asked.
-    pub fn identity(&self) -> io::Result<(u64, u64)> {
-        let metadata = self.file.metadata()?;
-        Ok(if metadata.file_type().is_block_device() {
-            (metadata.rdev(), 0)
-        } else {
-            (metadata.dev(), metadata.ino())
-        })
+    /// Whether this is the file or device at `path`, whatever it is called there.
+    pub fn is_at(&self, path: &Path) -> bool {
+        let (Ok(here), Ok(there)) = (self.file.metadata(), std::fs::metadata(path)) else {
+            return false;
+        };
+        identity(&here) == identity(&there)
+    }
+}
+
+/// What no two files or devices share: device and inode of a file, number of a block device.
+fn identity(metadata: &Metadata) -> (u64, u64) {
+    if metadata.file_type().is_block_device() {
+        (metadata.rdev(), 0)
+    } else {
+        (metadata.dev(), metadata.ino())
     }
 }
 
