@@ -6,7 +6,9 @@ use aoe_daemon::control;
 use clap::Parser;
 use std::io::IsTerminal;
 use std::process::ExitCode;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -44,15 +46,12 @@ fn log_to_stderr(verbose: u8) -> Result<()> {
         1 => "info,aoe_daemon=debug",
         _ => "debug,aoe_daemon=trace",
     };
-    let filter = match std::env::var(EnvFilter::DEFAULT_ENV) {
-        Ok(directives) => EnvFilter::try_new(directives).context("RUST_LOG")?,
-        Err(_) => EnvFilter::new(default),
-    };
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let directives = std::env::var("RUST_LOG").unwrap_or_else(|_| default.to_owned());
+    let filter: Targets = directives.parse().context("RUST_LOG")?;
+    let lines = tracing_subscriber::fmt::layer()
         .with_target(false)
         .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr)
-        .init();
+        .with_writer(std::io::stderr);
+    tracing_subscriber::registry().with(lines).with(filter).init();
     Ok(())
 }
