@@ -1,7 +1,7 @@
 //! The command line, and what it means once it has been checked.
 
 use anyhow::{Context, Result, bail, ensure};
-use aoe_common::address::Address;
+use aoe_common::address::{Address, EVERY_SHELF, EVERY_SLOT};
 use aoe_common::wire::SECTOR_SIZE;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
@@ -67,9 +67,11 @@ pub struct ServeArgs {
     pub interfaces: Vec<String>,
     /// Shelf (major address) of an export, 0 to 65534 but not 4095.
     #[arg(long, value_name = "N", required = true)]
+    #[arg(value_parser = clap::value_parser!(u16).range(..=i64::from(EVERY_SHELF) - 1))]
     pub shelf: Vec<u16>,
     /// Slot (minor address) of an export, 0 to 254.
     #[arg(long, value_name = "N", required = true)]
+    #[arg(value_parser = clap::value_parser!(u8).range(..=i64::from(EVERY_SLOT) - 1))]
     pub slot: Vec<u8>,
     /// Image file or block device of an export.
     #[arg(long, value_name = "PATH", required = true)]
@@ -195,6 +197,17 @@ fn exports(args: &ServeArgs) -> Result<Vec<ExportConfig>> {
     Ok(exports)
 }
 
+/// What is wrong with a command line, in one line.
+pub fn usage_error(error: &clap::Error) -> String {
+    let text = error.to_string();
+    // What follows is the usage, or where to find it.
+    let reason = text.split("\nUsage:").next().unwrap_or(&text);
+    let reason = reason.split("\nFor more information").next().unwrap_or(reason);
+    let words: Vec<&str> = reason.split_whitespace().collect();
+    let line = words.join(" ");
+    format!("{}; see --help", line.trim_start_matches("error: "))
+}
+
 /// Reads a size in bytes, with K, M, G or T for powers of 1024.
 fn parse_size(text: &str) -> Result<u64, String> {
     let (digits, shift) = match text.as_bytes().last().map(u8::to_ascii_uppercase) {
@@ -248,9 +261,9 @@ mod tests {
     #[test]
     fn what_is_wrong_is_said() {
         let cases = [
-            ("--iface a --shelf 65535 --slot 1 --file x", "shelf 65535"),
+            ("--iface a --shelf 65535 --slot 1 --file x", "65535 is not in 0..=65534"),
             ("--iface a --shelf 4095 --slot 1 --file x", "4095"),
-            ("--iface a --shelf 0 --slot 255 --file x", "slot 255"),
+            ("--iface a --shelf 0 --slot 255 --file x", "255 is not in 0..=254"),
             ("--iface a --shelf 0 --slot 1 --slot 2 --file x", "once for every export"),
             ("--iface a --shelf 0 --slot 1 --file x --shelf 0 --slot 1 --file y", "e0.1 is given"),
             ("--iface a --iface a --shelf 0 --slot 1 --file x", "twice"),
@@ -264,6 +277,17 @@ mod tests {
         for (args, expected) in cases {
             let error = format!("{:#}", parse(args).unwrap_err());
             assert!(error.contains(expected), "{args}: {error}");
+        }
+    }
+
+    #[test]
+    fn usage_errors_are_one_line() {
+        for args in ["--slot 300", "--iface a", "--nonsense"] {
+            let args = format!("aoe-daemon {args}");
+            let error = Cli::try_parse_from(args.split_whitespace()).unwrap_err();
+            let line = usage_error(&error);
+            assert!(!line.contains('\n') && line.ends_with("; see --help"), "{line}");
+            assert!(line.contains("--"), "{line}");
         }
     }
 

@@ -1,7 +1,7 @@
 //! Command line in, exit code out.
 
 use anyhow::{Context, Result};
-use aoe_daemon::config::{Cli, Command, Config};
+use aoe_daemon::config::{Cli, Command, Config, StatusArgs, usage_error};
 use aoe_daemon::control;
 use clap::Parser;
 use std::io::IsTerminal;
@@ -10,33 +10,45 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
+/// Exit code for a command line that makes no sense.
+const USAGE: u8 = 2;
+
 fn main() -> ExitCode {
-    let cli = Cli::parse();
-    match run(cli) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("aoe-daemon: {error:#}");
-            ExitCode::FAILURE
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) if error.use_stderr() => return refuse(&usage_error(&error), USAGE),
+        // Help and version.
+        Err(asked) => asked.exit(),
+    };
+    let done = match cli.command {
+        Some(Command::Status(arguments)) => status(&arguments),
+        None => {
+            let verbose = cli.serve.verbose;
+            match Config::new(cli.serve) {
+                Ok(config) => log_to_stderr(verbose).and_then(|()| control::serve(&config)),
+                Err(error) => return refuse(&format!("{error:#}"), USAGE),
+            }
         }
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => refuse(&format!("{error:#}"), 1),
     }
 }
 
-fn run(cli: Cli) -> Result<()> {
-    match cli.command {
-        Some(Command::Status(args)) => {
-            let report = control::ask_status(&args.control)?;
-            if args.json {
-                println!("{}", serde_json::to_string_pretty(&report)?);
-            } else {
-                print!("{report}");
-            }
-            Ok(())
-        }
-        None => {
-            log_to_stderr(cli.serve.verbose)?;
-            control::serve(&Config::new(cli.serve)?)
-        }
+fn refuse(reason: &str, code: u8) -> ExitCode {
+    eprintln!("aoe-daemon: {reason}");
+    ExitCode::from(code)
+}
+
+fn status(arguments: &StatusArgs) -> Result<()> {
+    let report = control::ask_status(&arguments.control)?;
+    if arguments.json {
+        println!("{}", serde_json::to_string_pretty(&report)?);
+    } else {
+        print!("{report}");
     }
+    Ok(())
 }
 
 fn log_to_stderr(verbose: u8) -> Result<()> {

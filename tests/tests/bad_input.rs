@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use aoe_tests::client::Client;
 use aoe_tests::command::{Finished, SHORT, finish};
 use aoe_tests::daemon::Setup;
@@ -21,26 +21,25 @@ use object::{
 /// For the daemon to come up or to say something.
 const LIMIT: Duration = Duration::from_secs(20);
 
-/// Fails unless the daemon ended with exit code 1, and its last words, besides log lines, are one
-/// line that contains every one of `words`.
+/// Exit code for a command line that makes no sense.
+const USAGE: i32 = 2;
+
+/// Fails unless the daemon could not serve: see [`expect_end`].
 fn expect_refusal(finished: &Finished, words: &[&str]) -> Result<()> {
-    expect_end(finished, 1, words)?;
-    ensure!(!finished.stderr.contains('\u{1b}'), "colours for a file: {:?}", finished.stderr);
-    let said: Vec<&str> = finished
-        .stderr
-        .lines()
-        .filter(|line| !line.contains(" WARN ") && !line.contains(" INFO "))
-        .collect();
-    ensure!(said.len() == 1, "not one line: {said:#?}");
-    Ok(())
+    expect_end(finished, 1, words)
 }
 
-/// As [`expect_refusal`], but for any number of lines.
+/// Fails unless the daemon ended with this exit code, and its last words, besides log lines, are
+/// one line that contains every one of `words`.
 fn expect_end(finished: &Finished, code: i32, words: &[&str]) -> Result<()> {
     let Finished { status, stderr, .. } = finished;
     ensure!(status.code() == Some(code), "ended with {status}: {stderr}");
+    ensure!(!stderr.contains('\u{1b}'), "colours for a file: {stderr:?}");
+    let is_logged = |line: &&str| line.contains(" WARN ") || line.contains(" INFO ");
+    let said: Vec<&str> = stderr.lines().filter(|line| !is_logged(line)).collect();
+    let &[line] = &said[..] else { bail!("not one line: {said:#?}") };
     for word in words {
-        ensure!(stderr.contains(word), "does not say {word:?}: {stderr}");
+        ensure!(line.contains(word), "does not say {word:?}: {line}");
     }
     Ok(())
 }
@@ -120,25 +119,32 @@ fn addresses_that_can_not_be() -> Result<()> {
     let rig = Rig::new()?;
     let image = rig.image();
     let refuse = |shelf, slot| rig.setup().export(shelf, slot, &image).refuse();
-    expect_refusal(&refuse(65535, 1)?, &["65535", "65534"])?;
-    expect_refusal(&refuse(4095, 1)?, &["4095"])?;
-    expect_refusal(&refuse(0, 255)?, &["255", "254"])?;
-    // These are no numbers of the kind at all, which is a matter of usage.
-    expect_end(&refuse(65536, 1)?, 2, &["65536", "--shelf"])?;
-    expect_end(&refuse(0, 256)?, 2, &["256", "--slot"])?;
+    for (shelf, slot, word) in [
+        (65535, 1, "65534"),
+        (65536, 1, "65534"),
+        (4095, 1, "4095"),
+        (0, 255, "254"),
+        (0, 256, "254"),
+    ] {
+        expect_end(&refuse(shelf, slot)?, USAGE, &[word])?;
+    }
     let twice = rig.setup().export(0, 1, &image).export(0, 1, &image).refuse()?;
-    expect_refusal(&twice, &["e0.1"])
+    expect_end(&twice, USAGE, &["e0.1"])
 }
 
 #[test]
 #[ignore = "needs root and network namespaces: cargo xtask test runs it"]
 fn usage() -> Result<()> {
     let rig = Rig::new()?;
-    expect_end(&rig.setup().refuse()?, 2, &["--shelf", "--slot", "--file"])?;
+    expect_end(&rig.setup().refuse()?, USAGE, &["--shelf", "--slot", "--file"])?;
     let setup = rig.setup().export(0, 1, &rig.image());
-    expect_end(&setup.clone().option("--mode", "fast").refuse()?, 2, &["fast", "native-zerocopy"])?;
-    expect_end(&setup.clone().flag("--sparse").refuse()?, 2, &["--create"])?;
-    expect_end(&setup.option("--create", "lots").refuse()?, 2, &["--create"])
+    expect_end(
+        &setup.clone().option("--mode", "fast").refuse()?,
+        USAGE,
+        &["fast", "native-zerocopy"],
+    )?;
+    expect_end(&setup.clone().flag("--sparse").refuse()?, USAGE, &["--create"])?;
+    expect_end(&setup.option("--create", "lots").refuse()?, USAGE, &["--create"])
 }
 
 #[test]
