@@ -6,7 +6,10 @@ use aoe_daemon::mailbox::{Mailbox, Message};
 use aoe_daemon::storage::Finished;
 use aoe_daemon::storage::image::Image;
 use aoe_daemon::worker::Order;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use std::hint::black_box;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use tempfile::NamedTempFile;
 
 fn bench() -> Bench {
@@ -19,55 +22,83 @@ fn finished(bench: &mut Bench) -> Finished {
     Finished { job: bench.job(Registers::command(0xE7), &[]), export: 0, outcome: Ok(()) }
 }
 
-/// Whoever posts either sees that the worker sleeps, or is seen by it: with neither, `sleep`
-/// panics.
 #[test]
 fn no_message_is_slept_over() {
     const POSTERS: usize = 3;
     const MESSAGES: usize = 30_000;
     let mailbox = Mailbox::new(1).unwrap();
-    std::thread::scope(|scope| {
+    let over = AtomicBool::new(false);
+    let taken = std::thread::scope(|scope| {
         for _ in 0..POSTERS {
             scope.spawn(|| {
                 for _ in 0..MESSAGES {
-                    while mailbox.post(Message::Order(Order::Stop)).is_err() {
+                    let posted = || mailbox.post(Message::Order(Order::Stop)).is_ok();
+                    while !posted() && !over.load(Ordering::Relaxed) {
                         std::thread::yield_now();
                     }
                 }
             });
         }
-        for _ in 0..POSTERS * MESSAGES {
-            while mailbox.take().is_none() {
-                sleep(&mailbox);
+        let mut taken = 0;
+        while taken < POSTERS * MESSAGES {
+            if mailbox.take().is_some() {
+                taken += 1;
+            } else if !sleep(&mailbox) {
+                break;
             }
         }
+        over.store(true, Ordering::Relaxed);
+        taken
     });
+    assert_eq!(taken, POSTERS * MESSAGES, "the worker slept over the rest");
     assert!(mailbox.take().is_none(), "one came twice");
 }
 
-/// A message at a time, so that every one of them meets a worker that is falling asleep.
+/// The two sides of it alone, at the same moment and a little earlier or later, again and again:
+/// a worker that may sleep after all has been rung for.
 #[test]
-fn a_message_wakes_a_worker_that_falls_asleep() {
-    let (there, back) = (Mailbox::new(1).unwrap(), Mailbox::new(1).unwrap());
-    let send = |mailbox: &Mailbox| assert!(mailbox.post(Message::Order(Order::Stop)).is_ok());
-    let receive = |mailbox: &Mailbox| {
-        while mailbox.take().is_none() {
-            sleep(mailbox);
+fn whoever_may_sleep_is_rung_for() {
+    const ROUNDS: usize = 100_000;
+    let mailbox = Mailbox::new(1).unwrap();
+    let (started, posted) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let wait_for = |round: usize, counter: &AtomicUsize| {
+        for spins in 0_usize.. {
+            if counter.load(Ordering::Acquire) == round {
+                break;
+            }
+            if spins > 10_000 {
+                // Somebody else has the other's CPU.
+                std::thread::yield_now();
+            }
         }
     };
-    const ROUNDS: usize = 30_000;
+    let mut slept_over = 0;
     std::thread::scope(|scope| {
         scope.spawn(|| {
-            for _ in 0..ROUNDS {
-                receive(&there);
-                send(&back);
+            for round in 1..=ROUNDS {
+                wait_for(round, &started);
+                let _ = mailbox.post(Message::Order(Order::Stop));
+                posted.store(round, Ordering::Release);
             }
         });
-        for _ in 0..ROUNDS {
-            send(&there);
-            receive(&back);
+        for round in 1..=ROUNDS {
+            started.store(round, Ordering::Release);
+            for step in 0..round % 128 {
+                black_box(step);
+            }
+            let may_sleep = mailbox.prepare_sleep();
+            wait_for(round, &posted);
+            slept_over += usize::from(may_sleep && !is_rung(&mailbox));
+            mailbox.woke();
+            while mailbox.take().is_some() {}
         }
     });
+    assert_eq!(slept_over, 0, "of {ROUNDS} messages");
+}
+
+fn is_rung(mailbox: &Mailbox) -> bool {
+    let mut bell = [PollFd::from_borrowed_fd(mailbox.bell(), PollFlags::IN)];
+    poll(&mut bell, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).unwrap() == 1
 }
 
 #[test]
@@ -84,12 +115,8 @@ fn orders_leave_the_jobs_their_room() {
         panic!("a job more than there is room for");
     };
     bench.recycle(back.job.packet);
-    while let Some(message) = mailbox.take() {
-        if let Message::Finished(job) = message {
-            bench.recycle(job.job.packet);
-        }
-    }
-    assert_eq!(bench.umem.census().application, 0);
+    drop(mailbox);
+    assert_eq!(bench.umem.census().application, 4, "their packets are given up");
 }
 
 /// A worker that gave up waiting leaves its mailbox to the disk. What comes home then is given

@@ -6,7 +6,7 @@ use aoe_daemon::storage::image::Image;
 use aoe_daemon::storage::{Finished, Parked};
 use aoe_daemon::target::Fault;
 use std::fs::{self, File};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 use tempfile::NamedTempFile;
@@ -189,6 +189,47 @@ impl Drop for SmallFilesystem {
     fn drop(&mut self) {
         let _ = Command::new("umount").arg("--lazy").arg(self.0.path()).status();
     }
+}
+
+/// A block device whose backing file is on such a filesystem, detached when dropped.
+struct LoopDevice {
+    path: PathBuf,
+    _filesystem: SmallFilesystem,
+}
+
+impl LoopDevice {
+    fn new(bytes: u64) -> Self {
+        let filesystem = SmallFilesystem::new();
+        let file = filesystem.0.path().join("sparse");
+        File::create(&file).unwrap().set_len(bytes).unwrap();
+        let attach = Command::new("losetup").args(["--find", "--show"]).arg(file).output();
+        let attach = attach.unwrap();
+        assert!(attach.status.success(), "losetup: {}", String::from_utf8_lossy(&attach.stderr));
+        let path = String::from_utf8(attach.stdout).unwrap().trim().into();
+        Self { path, _filesystem: filesystem }
+    }
+}
+
+impl Drop for LoopDevice {
+    fn drop(&mut self) {
+        let _ = Command::new("losetup").arg("--detach").arg(&self.path).status();
+    }
+}
+
+/// Linux tells once that a flush has failed. Asked again, it says that all is well, and what could
+/// not be written is gone.
+#[test]
+#[ignore = "needs root: cargo xtask test runs it"]
+fn a_device_that_loses_writes_gets_no_second_chance() {
+    let device = LoopDevice::new(4 << 20);
+    let mut bench = Bench::new(Image::open(&device.path, false).unwrap());
+    // 4 KiB at a time, 256 KiB of which there is room for.
+    let lost = (0..512).find(|at| bench.write(at * 8, &pattern(2, 8)).is_err());
+    assert!(lost.is_some(), "256 KiB are full at some time");
+    assert!(bench.disk().is_failed());
+    assert_eq!(bench.flush(), Err(Fault::WriteFailed), "the kernel itself says no more");
+    assert_eq!(bench.write(0, &pattern(3, 8)), Err(Fault::WriteFailed), "room or not");
+    assert!(bench.read(0, 8) == Ok(pattern(2, 8)), "reads go on");
 }
 
 #[test]
