@@ -2,7 +2,8 @@
 //! daemon on every frame that reaches it, and by the tests against the same table of cases.
 //!
 //! What is not surely ours is passed on, so that another target or the kernel's own initiator on
-//! the same port keeps working. Only frames that name a target served here can be dropped.
+//! the same port keeps working. Dropped are only frames that name a target served here, and those
+//! that end before they name any.
 
 #[cfg(any(test, feature = "cases"))]
 pub mod cases;
