@@ -3,7 +3,7 @@
 use super::support::frame::{Frame, hex};
 use super::support::rig::Rig;
 use super::{answers_without_disk, is_silent};
-use aoe_daemon::target::BUFFER_COUNT;
+use aoe_daemon::target::{BUFFER_COUNT, HEAD_CAPACITY};
 
 const ANSWER: [u8; 8] = [0, 64, 0, 1, 2, 0x10, 0, 0];
 
@@ -29,6 +29,12 @@ fn b20_a_read_ignores_what_only_replies_say() {
 #[test]
 fn a_linux_client_may_have_a_request_in_flight() {
     const { assert!(BUFFER_COUNT >= 2) };
+}
+
+/// B13: the longest reply without sector data is a config string, and behind a VLAN tag.
+#[test]
+fn a_head_holds_the_longest_config_string() {
+    assert_eq!(HEAD_CAPACITY, 1056 + 4);
 }
 
 /// B4 to B17 want more than this; B18 is final.
