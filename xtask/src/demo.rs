@@ -24,8 +24,9 @@ const SAMPLE: usize = 4 << 20;
 /// Set by Ctrl-C and by SIGTERM.
 static STOP: AtomicBool = AtomicBool::new(false);
 
-/// Shows everything once, then stays up unless `once`.
-pub(crate) fn run(programs: &Programs, once: bool, started: Instant) -> Result<()> {
+/// Shows everything once, then stays up unless `once`. Building took as long as `built` says.
+pub(crate) fn run(programs: &Programs, once: bool, built: Duration) -> Result<()> {
+    let started = Instant::now();
     ctrlc::set_handler(|| STOP.store(true, Ordering::Relaxed)).context("signal handler")?;
     privilege::prepare(&programs.daemon)?;
     let directory = target_dir().join("demo");
@@ -33,7 +34,8 @@ pub(crate) fn run(programs: &Programs, once: bool, started: Instant) -> Result<(
     let sandbox = Sandbox::new()?;
     let mut demo = Demo { programs, sandbox, directory, daemon: None };
     demo.start()?;
-    demo.show(started)?;
+    demo.first_answer(started, built)?;
+    demo.show()?;
     if !once {
         demo.invite();
         demo.wait()?;
@@ -65,8 +67,7 @@ impl Demo<'_> {
         Ok(())
     }
 
-    fn show(&mut self, started: Instant) -> Result<()> {
-        self.first_answer(started)?;
+    fn show(&self) -> Result<()> {
         say("discovery: who is there?");
         self.client(&["discover"], None)?;
         say("identify: how large is it?");
@@ -77,17 +78,15 @@ impl Demo<'_> {
     }
 
     /// Asks until the daemon answers.
-    fn first_answer(&mut self, started: Instant) -> Result<()> {
+    fn first_answer(&mut self, started: Instant, built: Duration) -> Result<()> {
         let deadline = Instant::now() + START_PATIENCE;
         loop {
             let mut query = self.sandbox.command(&self.programs.client);
             query.args(["discover", "--iface", CLIENT_END, "--timeout", QUERY_TIMEOUT]);
             let status = query.stdout(Stdio::null()).stderr(Stdio::null()).status()?;
             if status.success() {
-                say(&format!(
-                    "first answer {:.2} s after the start",
-                    started.elapsed().as_secs_f64()
-                ));
+                let (start, build) = (started.elapsed().as_secs_f64(), built.as_secs_f64());
+                say(&format!("first answer after {start:.2} s, and {build:.2} s of building"));
                 return Ok(());
             }
             self.check_daemon()?;

@@ -28,7 +28,8 @@ pub(crate) fn run(arguments: Run) -> Result<()> {
     setup::ensure_build()?;
     let programs = build::build()?;
     if arguments.daemon.is_empty() {
-        return demo::run(&programs, arguments.once, started);
+        let built = started.elapsed();
+        return demo::run(&programs, arguments.once, built);
     }
     privilege::prepare(&programs.daemon)?;
     // In our place: signals and the exit code are the daemon's own affair.
