@@ -65,8 +65,17 @@ fn c8_words() {
     assert_eq!(data[510], 0xA5, "word 255");
     let words = [
         (0, 0x0040, "an ATA device"),
+        (1, 2, "cylinders"),
+        (3, 16, "heads"),
+        (6, 63, "sectors of a track"),
         (47, 0x8000, "no READ MULTIPLE"),
         (49, 0x0200, "LBA, no DMA"),
+        (53, 1, "words 54 to 58 are valid"),
+        (54, 2, "cylinders"),
+        (55, 16, "heads"),
+        (56, 63, "sectors of a track"),
+        (57, 2 * 16 * 63, "sectors of that geometry"),
+        (58, 0, "sectors of that geometry"),
         (60, 2048, "28-bit size"),
         (61, 0, "28-bit size"),
         (82, 0, "no SMART, no write cache"),
@@ -101,6 +110,9 @@ fn c9_sizes_beyond_28_bits() {
         assert_eq!(short, sectors.min(0x0FFF_FFFF), "C9: words 60 and 61");
         let long: u64 = (0..4).map(|at| u64::from(word(&data, 100 + at)) << (16 * at)).sum();
         assert_eq!(long, sectors, "C9: words 100 to 103");
+        assert_eq!((word(&data, 1), word(&data, 54)), (16_383, 16_383), "most cylinders");
+        let geometry = u32::from(word(&data, 57)) | u32::from(word(&data, 58)) << 16;
+        assert_eq!(geometry, 16_383 * 16 * 63, "words 57 and 58");
     }
 }
 
