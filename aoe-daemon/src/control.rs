@@ -62,7 +62,6 @@ pub fn serve(config: &Config) -> Result<()> {
         }
         info!("stopping");
         listening.abort();
-        // Counted before the XDP programs go; what is still in flight is in the workers' counts.
         let summary = daemon.stop().await;
         print!("{summary}");
         Ok(())
@@ -127,8 +126,7 @@ impl Daemon {
 
     /// Finishes what is in flight and tells what has been done.
     async fn stop(mut self) -> String {
-        let report = self.report().await;
         self.ports.iter_mut().for_each(Port::stop);
-        report.summary()
+        self.report().await.summary()
     }
 }

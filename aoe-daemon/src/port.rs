@@ -7,7 +7,7 @@ mod ladder;
 pub use facts::Facts;
 
 use crate::config::Mode;
-use crate::control::report::{InterfaceReport, xdp_counts};
+use crate::control::report::{Counts, InterfaceReport, add_counts};
 use crate::exports::Exports;
 use crate::link::{Link, LinkError};
 use anyhow::{Result, bail};
@@ -31,12 +31,17 @@ pub struct Port {
     /// As it was when last looked at.
     link: Option<Link>,
     state: State,
+    /// How frames are, or were last, received.
+    receiving: Option<&'static str>,
+    /// What was counted each time that it served, up to the last time but this.
+    before: Counts,
 }
 
 enum State {
     Running(Box<Running>),
     /// Why frames can't be taken now.
     Waiting(String),
+    Stopped,
 }
 
 impl Port {
@@ -53,7 +58,9 @@ impl Port {
             mode,
             exports: Arc::clone(exports),
             link: None,
-            state: State::Waiting("starting".into()),
+            state: State::Stopped,
+            receiving: None,
+            before: Counts::new(),
         };
         let deadline = Instant::now() + START_PATIENCE;
         let mut said = false;
@@ -80,6 +87,7 @@ impl Port {
             return Ok(());
         }
         let running = Running::start(&link, self.mode, &self.exports)?;
+        self.receiving = Some(running.mode());
         self.state = State::Running(Box::new(running));
         Ok(())
     }
@@ -96,7 +104,7 @@ impl Port {
         let link = match Link::by_name(&self.name) {
             Ok(link) => link,
             Err(LinkError::NoSuchName { .. }) => {
-                self.stop();
+                self.leave();
                 self.link = None;
                 self.wait("the interface is gone".into());
                 return;
@@ -122,7 +130,7 @@ impl Port {
     /// Serves another device of the same name, or the same device with other queues, or one that
     /// was waited for.
     fn restart(&mut self, link: Link) {
-        self.stop();
+        self.leave();
         if let Err(Failure::Busy(reason) | Failure::Refused(reason)) = self.bring_up(link) {
             self.wait(format!("{reason:#}"));
         }
@@ -133,11 +141,18 @@ impl Port {
         matches!(self.state, State::Waiting(_))
     }
 
-    /// Finishes what is in flight and leaves the interface.
+    /// Finishes what is in flight and leaves the interface for good.
     pub fn stop(&mut self) {
-        let stopped = State::Waiting("stopped".into());
-        if let State::Running(running) = std::mem::replace(&mut self.state, stopped) {
-            running.stop();
+        self.leave();
+        self.state = State::Stopped;
+    }
+
+    /// Leaves the interface if it is served.
+    fn leave(&mut self) {
+        if let State::Running(_) = self.state {
+            if let State::Running(running) = std::mem::replace(&mut self.state, State::Stopped) {
+                add_counts(&mut self.before, &running.stop());
+            }
         }
     }
 
@@ -150,17 +165,18 @@ impl Port {
             mac: self.link.as_ref().map(|link| link.mac.to_string()).unwrap_or_default(),
             mtu: self.link.as_ref().map_or(0, |link| link.mtu),
             max_sectors: 0,
-            mode: None,
-            xdp: Default::default(),
+            mode: self.receiving.map(str::to_owned),
+            xdp: Counts::new(),
             queues: Vec::new(),
+            before: self.before.clone(),
         };
         match &self.state {
+            State::Stopped => {}
             State::Waiting(reason) => report.waiting_for = Some(reason.clone()),
             State::Running(running) => {
                 report.serving = true;
                 report.max_sectors = running.facts().max_sectors;
-                report.mode = Some(running.mode().to_owned());
-                report.xdp = running.counts().map(|counts| xdp_counts(&counts)).unwrap_or_default();
+                report.xdp = running.counts();
                 report.queues = running.report().await;
             }
         }

@@ -86,8 +86,9 @@ impl Worker {
         }
     }
 
-    /// Works until ordered to stop, then returns the queue with nothing in flight.
-    pub fn run(mut self) -> Queue {
+    /// Works until ordered to stop, then returns the queue with nothing in flight, and what was
+    /// counted.
+    pub fn run(mut self) -> (Queue, QueueReport) {
         let mut last_work = Instant::now();
         while !self.stopping {
             let worked = self.pass();
@@ -99,7 +100,8 @@ impl Worker {
             }
         }
         self.drain();
-        self.queue
+        let report = self.report();
+        (self.queue, report)
     }
 
     /// One pass over everything that may have work; whether there was any.

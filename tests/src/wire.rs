@@ -41,16 +41,27 @@ impl Wire {
     /// Both ends get the same number of queues: a veth end refuses an XDP program while its peer
     /// has more transmit queues than it has receive queues.
     pub fn new(shape: Shape) -> Result<Self> {
-        let Shape { mtu, queues } = shape;
         let wire = Self { target: Namespace::new("target")?, client: Namespace::new("client")? };
+        wire.lay(shape)?;
+        Ok(wire)
+    }
+
+    /// Makes the veth pair, the first or after a [`Self::cut`].
+    pub fn lay(&self, shape: Shape) -> Result<()> {
+        let Shape { mtu, queues } = shape;
         let end = format!("mtu {mtu} numtxqueues {queues} numrxqueues {queues}");
-        wire.target.ip(&format!(
+        self.target.ip(&format!(
             "link add name {TARGET_PORT} {end} type veth \
              peer name {CLIENT_PORT} {end} netns {}",
-            wire.client.name()
+            self.client.name()
         ))?;
-        wire.set_link("up")?;
-        Ok(wire)
+        self.set_link("up")
+    }
+
+    /// Deletes both ends.
+    pub fn cut(&self) -> Result<()> {
+        self.target.ip(&format!("link delete dev {TARGET_PORT}"))?;
+        Ok(())
     }
 
     /// Sets both ends up or down, or whatever else `ip link set dev … <change>` understands.

@@ -184,3 +184,26 @@ fn an_interface_may_be_down_at_the_start() -> Result<()> {
     daemon.stop()?;
     Ok(())
 }
+
+/// The interface is deleted under a daemon that is being read from, and another of its name takes
+/// its place: the daemon goes on there, and its summary has both.
+#[test]
+#[ignore = "needs root and network namespaces: cargo xtask test runs it"]
+fn an_interface_may_go_and_come_back() -> Result<()> {
+    let scratch = paths::scratch()?;
+    let shape = Shape { mtu: 9000, queues: 2 };
+    let wire = Wire::new(shape)?;
+    let Served { content, mut daemon } = serve(&wire, scratch.path())?;
+    for _ in 0..3 {
+        read_again(&Client::new(&wire.client, CLIENT_PORT)?, &content)?;
+        wire.cut()?;
+        daemon.process.wait_for_line("is gone", LINK_LIMIT)?;
+        wire.lay(shape)?;
+    }
+    read_again(&Client::new(&wire.client, CLIENT_PORT)?, &content)?;
+    let log = daemon.stop()?;
+    let served = log.lines().find_map(|line| line.split(" reads (").nth(1));
+    let bytes: usize = served.and_then(|rest| rest.split(' ').next()).unwrap_or("").parse()?;
+    ensure!(bytes >= 4 * 256 * 512, "the summary has {bytes} bytes of four reads:\n{log}");
+    Ok(())
+}

@@ -62,6 +62,8 @@ pub struct InterfaceReport {
     pub xdp: Counts,
     /// Every receive queue.
     pub queues: Vec<QueueReport>,
+    /// What was counted, of all three kinds, before the interface went away and came back.
+    pub before: Counts,
 }
 
 /// One receive queue with its worker.
@@ -134,43 +136,47 @@ pub fn xdp_counts(counts: &[u64; Counter::ALL.len()]) -> Counts {
         .collect()
 }
 
-impl Report {
-    /// A count over all workers.
-    pub fn total(&self, stat: Stat) -> u64 {
-        let queues = self.interfaces.iter().flat_map(|interface| &interface.queues);
-        queues.filter_map(|queue| queue.counts.get(stat.name())).sum()
+/// Adds counts to others of the same names.
+pub fn add_counts(sum: &mut Counts, counts: &Counts) {
+    for (name, count) in counts {
+        *sum.entry(name.clone()).or_default() += count;
     }
+}
 
-    /// Everything that was dropped anywhere, by reason.
-    fn drops(&self) -> Counts {
-        let mut drops = Counts::new();
+impl Report {
+    /// All counts of all interfaces.
+    pub fn totals(&self) -> Counts {
+        let mut totals = Counts::new();
         for interface in &self.interfaces {
-            let workers = interface.queues.iter().flat_map(|queue| &queue.counts);
-            let kernel = interface.queues.iter().flat_map(|queue| &queue.kernel);
-            let dropped = interface.xdp.iter().chain(workers).filter(|(name, _)| is_drop(name));
-            for (name, count) in dropped.chain(kernel) {
-                *drops.entry(name.clone()).or_default() += count;
+            add_counts(&mut totals, &interface.before);
+            add_counts(&mut totals, &interface.xdp);
+            for queue in &interface.queues {
+                add_counts(&mut totals, &queue.counts);
+                add_counts(&mut totals, &queue.kernel);
             }
         }
-        drops
+        totals
     }
 
     /// The summary that a stopping daemon prints.
     pub fn summary(&self) -> String {
         use std::fmt::Write;
+        let totals = self.totals();
+        let total = |stat: Stat| totals.get(stat.name()).copied().unwrap_or(0);
         let mut text = format!(
             "served for {} s: {} reads ({} bytes), {} writes ({} bytes), {} flushes, {} other \
              requests, {} failed\n",
             self.uptime_seconds,
-            self.total(Stat::Reads),
-            self.total(Stat::BytesRead),
-            self.total(Stat::Writes),
-            self.total(Stat::BytesWritten),
-            self.total(Stat::Flushes),
-            self.total(Stat::Immediate),
-            self.total(Stat::Failed),
+            total(Stat::Reads),
+            total(Stat::BytesRead),
+            total(Stat::Writes),
+            total(Stat::BytesWritten),
+            total(Stat::Flushes),
+            total(Stat::Immediate),
+            total(Stat::Failed),
         );
-        let drops = NonZero(&self.drops()).to_string();
+        let drops = totals.into_iter().filter(|(name, _)| is_loss(name)).collect();
+        let drops = NonZero(&drops).to_string();
         let drops = if drops.is_empty() { "none".to_owned() } else { drops };
         // Writing to a String can't fail.
         let _ = writeln!(text, "dropped: {drops}");
@@ -181,14 +187,16 @@ impl Report {
     }
 }
 
-fn is_drop(name: &str) -> bool {
-    name.starts_with("dropped_")
+/// Whether a count is one of frames that were lost: our own, or the kernel's for the socket.
+fn is_loss(name: &str) -> bool {
+    ["dropped_", "rx_", "tx_"].iter().any(|prefix| name.starts_with(prefix))
 }
 
 impl InterfaceReport {
     fn state(&self) -> String {
         match (&self.mode, &self.waiting_for) {
             (_, Some(reason)) => format!("waiting: {reason}"),
+            (Some(mode), None) if !self.serving => format!("{mode} mode"),
             (Some(mode), None) => {
                 let queues = self.queues.len();
                 format!("{mode} mode, {queues} {}", if queues == 1 { "queue" } else { "queues" })
@@ -217,12 +225,15 @@ impl Display for Report {
 
 impl Display for InterfaceReport {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let Self { name, mac, mtu, max_sectors, xdp, queues, .. } = self;
-        writeln!(
-            f,
-            "interface {name}: {}, MAC {mac}, MTU {mtu}, {max_sectors} sectors a request",
-            self.state()
-        )?;
+        let Self { name, mac, mtu, max_sectors, xdp, queues, before, serving, .. } = self;
+        write!(f, "interface {name}: {}", self.state())?;
+        if !serving {
+            return writeln!(f);
+        }
+        writeln!(f, ", MAC {mac}, MTU {mtu}, {max_sectors} sectors a request")?;
+        if !before.is_empty() {
+            writeln!(f, "  before it came back: {}", NonZero(before))?;
+        }
         writeln!(f, "  xdp: {}", NonZero(xdp))?;
         for queue in queues {
             let QueueReport { queue, cpu, bind, pages, counts, buffers, kernel } = queue;
@@ -272,6 +283,7 @@ mod tests {
                 mtu: 1500,
                 max_sectors: 2,
                 mode: Some("native".into()),
+                before: Counts::from([("dropped_short".into(), 1), ("reads".into(), 4)]),
                 xdp: Counts::from([("dropped_short".into(), 5), ("seen".into(), 7)]),
                 queues: vec![QueueReport {
                     queue: 0,
@@ -289,8 +301,8 @@ mod tests {
     #[test]
     fn the_summary_adds_up_by_reason() {
         let text = report().summary();
-        assert!(text.contains("3 reads (3072 bytes)"), "{text}");
-        assert!(text.contains("dropped: dropped_short 7, rx_ring_full 4\n"), "{text}");
+        assert!(text.contains("7 reads (3072 bytes)"), "{text}");
+        assert!(text.contains("dropped: dropped_short 8, rx_ring_full 4\n"), "{text}");
         assert!(text.contains("eth9: native mode, 1 queue\n"), "{text}");
     }
 

@@ -3,13 +3,13 @@
 use super::Facts;
 use super::ladder::{Failure, climb};
 use crate::config::Mode;
-use crate::control::report::QueueReport;
+use crate::control::report::{Counts, QueueReport, add_counts, xdp_counts};
 use crate::exports::Exports;
 use crate::link::Link;
 use crate::mailbox::{Mailbox, Message};
 use crate::target::Port;
 use crate::worker::{Order, Worker};
-use crate::xdp::{Counts, Steering};
+use crate::xdp::Steering;
 use anyhow::Result;
 use aoe_common::wire::{ATA_FRAME_HEADER, SECTOR_SIZE, VlanTag, sectors_per_frame};
 use aoe_xsk::Queue;
@@ -41,7 +41,7 @@ pub(super) struct Running {
 /// A worker, seen from the control plane.
 struct Handle {
     mailbox: Arc<Mailbox>,
-    thread: JoinHandle<Queue>,
+    thread: JoinHandle<(Queue, QueueReport)>,
 }
 
 impl Running {
@@ -112,8 +112,8 @@ impl Running {
         }
     }
 
-    /// Finishes what is in flight and leaves the interface.
-    pub(super) fn stop(mut self) {
+    /// Finishes what is in flight, leaves the interface, and returns all that was counted.
+    pub(super) fn stop(mut self) -> Counts {
         // First no new frames; what has been steered already is still answered.
         self.steering.detach();
         if let Some(log) = &self.log {
@@ -122,12 +122,18 @@ impl Running {
         for worker in &self.workers {
             worker.order(Order::Stop);
         }
+        let mut counts = self.counts();
         for worker in self.workers {
             match worker.thread.join() {
-                Ok(queue) => close(queue),
+                Ok((queue, report)) => {
+                    add_counts(&mut counts, &report.counts);
+                    add_counts(&mut counts, &report.kernel);
+                    close(queue);
+                }
                 Err(_) => warn!("a worker had failed"),
             }
         }
+        counts
     }
 
     pub(super) fn queues(&self) -> u32 {
@@ -142,8 +148,15 @@ impl Running {
         self.mode
     }
 
-    pub(super) fn counts(&self) -> Option<Counts> {
-        self.steering.counts().inspect_err(|error| warn!(%error, "no XDP counters")).ok()
+    /// What the XDP program has counted.
+    pub(super) fn counts(&self) -> Counts {
+        match self.steering.counts() {
+            Ok(counts) => xdp_counts(&counts),
+            Err(error) => {
+                warn!(%error, "no XDP counters");
+                Counts::new()
+            }
+        }
     }
 
     /// How the workers do. One that does not answer is left out.
