@@ -13,6 +13,7 @@ pub mod control;
 pub mod exports;
 pub mod link;
 pub mod mailbox;
+pub mod pace;
 pub mod port;
 pub mod stats;
 pub mod storage;

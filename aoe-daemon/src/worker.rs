@@ -349,9 +349,9 @@ impl Worker {
         let deadline = Instant::now() + STOP_PATIENCE;
         loop {
             self.pass();
-            let busy = self.parked > 0 || !self.fanout.is_empty();
-            let unsent = !self.outbox.is_empty() || self.queue.census().transmit > 0;
-            if !busy && (!unsent || self.is_gone()) {
+            let unsent = !self.takes_frames() || self.queue.census().transmit > 0;
+            let can_send = self.queue.link() == Link::Up;
+            if self.parked == 0 && !(unsent && can_send) {
                 break;
             }
             if Instant::now() >= deadline {

@@ -3,6 +3,7 @@
 use super::image::Image;
 use super::{Finished, Job, Parked};
 use crate::mailbox::Message;
+use crate::pace::Pace;
 use crate::target::{Fault, Operation, Outcome, Range};
 use aoe_xsk::{MAX_CHUNKS, Packet};
 use crossbeam_queue::ArrayQueue;
@@ -13,6 +14,7 @@ use std::io::{IoSlice, IoSliceMut};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Instant;
 use tracing::error;
 
 /// Jobs that may wait for one disk; the mailbox of every worker has room for as many packets as
@@ -40,6 +42,8 @@ struct Shared {
     /// Whether reading never waits. Filesystems in memory can't tell a cached read from one that
     /// would wait; others that can't, across a network say, do wait.
     in_memory: bool,
+    read_errors: Pace,
+    no_space: Pace,
 }
 
 impl Disk {
@@ -58,6 +62,8 @@ impl Disk {
             stop: AtomicBool::new(false),
             failed: AtomicBool::new(false),
             in_memory,
+            read_errors: Pace::default(),
+            no_space: Pace::default(),
         });
         let thread = std::thread::Builder::new().name("disk".into()).spawn({
             let shared = Arc::clone(&shared);
@@ -192,7 +198,10 @@ impl Shared {
                 }
                 Err(Errno::INTR) => {}
                 Err(reason) => {
-                    error!(path = %self.image.path.display(), lba = range.lba, %reason, "read failed");
+                    if let Some(others) = self.read_errors.pass(Instant::now()) {
+                        let path = self.image.path.display();
+                        error!(%path, lba = range.lba, %reason, others, "read failed");
+                    }
                     return Err(Fault::ReadFailed);
                 }
             }
@@ -216,7 +225,9 @@ impl Shared {
                 }
                 Err(Errno::INTR) => {}
                 Err(Errno::NOSPC | Errno::DQUOT) => {
-                    error!(path = %self.image.path.display(), "no space left to write to");
+                    if let Some(others) = self.no_space.pass(Instant::now()) {
+                        error!(path = %self.image.path.display(), others, "no space left to write to");
+                    }
                     return Err(Fault::WriteFailed);
                 }
                 Err(reason) => return Err(self.fail(&reason.to_string())),
