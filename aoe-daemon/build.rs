@@ -32,8 +32,9 @@ fn build(toolchain: &Toolchain, workspace: &Path) {
     let arch = variable("CARGO_CFG_TARGET_ARCH");
     let endian = variable("CARGO_CFG_TARGET_ENDIAN");
     let target = Target { arch: &arch, endian: &endian };
-    // Its own directory: the outer cargo holds the lock of the usual one while this runs.
-    let target_dir = out_dir.join("target");
+    // Its own directory, since the outer cargo holds the lock of the usual one while this runs, and
+    // the same for debug and release builds: OUT_DIR is <target>/<profile>/build/<package>/out.
+    let target_dir = out_dir.ancestors().nth(4).unwrap_or(&out_dir).join("ebpf");
     let mut cargo = toolchain.cargo("build", &target);
     cargo.current_dir(workspace).arg("--target-dir").arg(&target_dir);
 

@@ -81,7 +81,7 @@ fn lint(steps: &mut Steps) -> Result<()> {
     let mut bpf: Command = toolchain.cargo("clippy", &here);
     bpf.current_dir(build::workspace())
         .arg("--target-dir")
-        .arg(target_dir().join("bpf-lint"))
+        .arg(target_dir().join("ebpf"))
         .args(["--", "--deny", "warnings"]);
     steps.run("lint the XDP program for its own target", &mut bpf)
 }
