@@ -7,7 +7,7 @@ use crate::pace::Pace;
 use crate::target::{Fault, Operation, Outcome, Range};
 use aoe_xsk::{MAX_CHUNKS, Packet};
 use crossbeam_queue::ArrayQueue;
-use rustix::fs::fstatfs;
+use rustix::fs::{Advice, fadvise, fstatfs};
 use rustix::io::{Errno, ReadWriteFlags, preadv, preadv2, pwritev};
 use std::fs::File;
 use std::io::{IoSlice, IoSliceMut};
@@ -249,6 +249,9 @@ impl Shared {
 
     fn fail(&self, reason: &str) -> Fault {
         self.failed.store(true, Ordering::Relaxed);
+        // The kernel counts the pages that it could not write as written. Without them, reads show
+        // what the medium has. Where that can't be done, they show what clients were refused.
+        let _ = fadvise(&self.image.file, 0, None, Advice::DontNeed);
         error!(
             path = %self.image.path.display(),
             reason,

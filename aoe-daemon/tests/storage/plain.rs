@@ -225,8 +225,9 @@ fn a_device_that_loses_writes_gets_no_second_chance() {
     let mut bench = Bench::new(Image::open(&device.path, false).unwrap());
     // 4 KiB at a time, 256 KiB of which there is room for.
     let lost = (0..512).find(|at| bench.write(at * 8, &pattern(2, 8)).is_err());
-    assert!(lost.is_some(), "256 KiB are full at some time");
+    let lost = lost.expect("256 KiB are full at some time") * 8;
     assert!(bench.disk().is_failed());
+    assert!(bench.read(lost, 8) == Ok(vec![0; 4096]), "reads show the device, not what it lost");
     assert_eq!(bench.flush(), Err(Fault::WriteFailed), "the kernel itself says no more");
     assert_eq!(bench.write(0, &pattern(3, 8)), Err(Fault::WriteFailed), "room or not");
     assert!(bench.read(0, 8) == Ok(pattern(2, 8)), "reads go on");
