@@ -127,10 +127,15 @@ impl Demo<'_> {
         let prefix = privilege::prefix();
         let inside = format!("{prefix}ip netns exec {}", self.sandbox.name());
         say("it stays up until Ctrl-C; from another terminal you can try");
-        for command in ["discover", "stat", "read e0.1 --sectors 1", "bench e0.1 --depth 64"] {
-            println!("  {inside} {} {command} --iface {CLIENT_END}", client.display());
+        for (command, pipe) in [
+            ("discover", ""),
+            ("stat", ""),
+            ("read e0.1 --sectors 1", " | od -A d -t x1 | head -4"),
+            ("bench e0.1 --depth 64", ""),
+        ] {
+            println!("  {inside} {} {command} --iface {CLIENT_END}{pipe}", client.display());
         }
-        println!("  {inside} aoeping -I {CLIENT_END} 0 1        # from the package aoetools");
+        println!("  {inside} aoeping -I 0 1 {CLIENT_END}        # from the package aoetools");
         println!("  {prefix}{} status --control {}", daemon.display(), self.control().display());
     }
 
