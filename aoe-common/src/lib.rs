@@ -5,6 +5,7 @@
 //! - [`steer`]: the one rule that says which frames are ours. The kernel runs it on every frame,
 //!   the daemon on every frame that reaches it, and the tests on both.
 //! - [`counters`]: what the XDP program counts.
+//! - [`size`]: sizes on command lines.
 //!
 //! Nothing here allocates, and nothing here is unsafe, so all of it compiles for the BPF target.
 
@@ -13,5 +14,6 @@
 
 pub mod address;
 pub mod counters;
+pub mod size;
 pub mod steer;
 pub mod wire;

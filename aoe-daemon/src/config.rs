@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result, bail, ensure};
 use aoe_common::address::{Address, EVERY_SHELF, EVERY_SLOT};
+use aoe_common::size::{SizeError, parse_sectors};
 use aoe_common::wire::SECTOR_SIZE;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
@@ -208,22 +209,12 @@ pub fn usage_error(error: &clap::Error) -> String {
     format!("{}; see --help", line.trim_start_matches("error: "))
 }
 
-/// Reads a size in bytes, with K, M, G or T for powers of 1024.
-fn parse_size(text: &str) -> Result<u64, String> {
-    let (digits, shift) = match text.as_bytes().last().map(u8::to_ascii_uppercase) {
-        Some(b'K') => (&text[..text.len() - 1], 10),
-        Some(b'M') => (&text[..text.len() - 1], 20),
-        Some(b'G') => (&text[..text.len() - 1], 30),
-        Some(b'T') => (&text[..text.len() - 1], 40),
-        _ => (text, 0),
-    };
-    let number: u64 =
-        digits.parse().map_err(|_| "a size is a number of bytes, or like 512M or 20G")?;
-    let bytes = number.checked_mul(1 << shift).ok_or("larger than any disk")?;
-    if bytes == 0 || bytes % SECTOR_SIZE as u64 != 0 {
-        return Err("a size is a positive multiple of 512 bytes".into());
+/// Reads the size of a new image and returns it in bytes.
+fn parse_size(text: &str) -> Result<u64, SizeError> {
+    match parse_sectors(text)? {
+        0 => Err(SizeError::NoMultiple),
+        sectors => Ok(sectors * SECTOR_SIZE as u64),
     }
-    Ok(bytes)
 }
 
 #[cfg(test)]
@@ -292,14 +283,9 @@ mod tests {
     }
 
     #[test]
-    fn sizes() {
-        let cases =
-            [("512", 512), ("1K", 1 << 10), ("64M", 64 << 20), ("20g", 20 << 30), ("4T", 4 << 40)];
-        for (text, bytes) in cases {
-            assert_eq!(parse_size(text), Ok(bytes));
-        }
-        for bad in ["", "M", "0", "1", "1.5G", "-1K", "99999999T", "1KB"] {
-            assert!(parse_size(bad).is_err(), "{bad}");
-        }
+    fn a_new_image_has_a_size() {
+        assert_eq!(parse_size("64M"), Ok(64 << 20));
+        assert_eq!(parse_size("0"), Err(SizeError::NoMultiple));
+        assert!(parse_size("1.5G").is_err());
     }
 }

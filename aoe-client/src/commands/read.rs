@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use aoe_client::{Disk, SECTOR_SIZE};
+use aoe_common::size::parse_sectors;
 use clap::Args;
 
 use super::{CHUNK_BYTES, Connection};
 use crate::progress::Progress;
-use crate::size::parse_sectors;
 
 const EXAMPLES: &str = "\
 Examples:
