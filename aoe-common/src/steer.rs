@@ -74,11 +74,6 @@ impl ServedKey {
         Self((vlan_id as u64) << 24 | (to.shelf as u64) << 8 | to.slot as u64)
     }
 
-    /// The key with these [bits](Self::bits).
-    pub const fn from_bits(bits: u64) -> Self {
-        Self(bits)
-    }
-
     /// The key as the map holds it.
     pub const fn bits(self) -> u64 {
         self.0

@@ -1,7 +1,7 @@
 //! The exports of the daemon: targets with their disks, found by the address on the wire.
 
 use crate::config::{Config, ExportConfig};
-use crate::port::{START_PATIENCE, START_PAUSE};
+use crate::patience::while_busy;
 use crate::storage::Disk;
 use crate::storage::create::create;
 use crate::storage::image::{Image, ImageError};
@@ -10,7 +10,6 @@ use crate::target::identify::{Description, identify};
 use anyhow::{Context, Result, ensure};
 use aoe_common::steer::{Served, ServedKey};
 use hashbrown::HashMap;
-use std::time::Instant;
 use tracing::{info, warn};
 
 /// A target and the disk behind it.
@@ -78,11 +77,6 @@ impl Exports {
         self.by_name.get(&key.bits()).map_or(&[], Vec::as_slice)
     }
 
-    /// Every name of every export, for the steering program.
-    pub fn names(&self) -> impl Iterator<Item = ServedKey> {
-        self.by_name.keys().map(|bits| ServedKey::from_bits(*bits))
-    }
-
     /// All exports in the order of their indices.
     pub fn all(&self) -> &[Export] {
         &self.exports
@@ -105,20 +99,9 @@ fn open_image(config: &Config, export: &ExportConfig) -> Result<Image> {
             info!(file = %path.display(), bytes, sparse = config.sparse, "created");
         }
     }
-    let deadline = Instant::now() + START_PATIENCE;
-    let mut said = false;
-    let image = loop {
-        match Image::open(path, export.read_only) {
-            Err(error @ ImageError::Locked(_)) if Instant::now() < deadline => {
-                if !said {
-                    warn!(%error, "trying for {START_PATIENCE:?}");
-                    said = true;
-                }
-                std::thread::sleep(START_PAUSE);
-            }
-            opened => break opened?,
-        }
-    };
+    let is_locked = |error: &ImageError| matches!(error, ImageError::Locked(_));
+    let image =
+        while_busy(&export.address.to_string(), is_locked, || Image::open(path, export.read_only))?;
     if image.tail > 0 {
         warn!(
             file = %path.display(),
@@ -212,9 +195,9 @@ mod tests {
         assert_eq!(named(0xFFFF, 0xFF), [0, 1]);
         assert!(named(0, 3).is_empty());
         assert!(named(1, 0xFF).is_empty());
-        assert_eq!(exports.names().count(), 6, "every name once");
-        for name in exports.names() {
-            assert!(exports.contains(name));
+        assert_eq!(exports.by_name.len(), 6, "every name once");
+        for name in exports.all().iter().flat_map(|export| export.target.address().names()) {
+            assert!(exports.contains(ServedKey::new(UNTAGGED, name)));
         }
     }
 

@@ -14,6 +14,7 @@ pub mod exports;
 pub mod link;
 pub mod mailbox;
 pub mod pace;
+pub mod patience;
 pub mod port;
 pub mod stats;
 pub mod storage;

@@ -10,18 +10,12 @@ use crate::config::Mode;
 use crate::control::report::{Counts, InterfaceReport, add_counts};
 use crate::exports::Exports;
 use crate::link::{Link, LinkError};
-use anyhow::{Result, bail};
+use crate::patience::while_busy;
+use anyhow::{Result, anyhow};
 use bring_up::Running;
 use ladder::Failure;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 use tracing::{info, warn};
-
-/// How long a start keeps trying what another process holds: after a `kill -9` the kernel frees
-/// interface, queues and locks late.
-pub const START_PATIENCE: Duration = Duration::from_secs(10);
-/// Pause between two tries.
-pub const START_PAUSE: Duration = Duration::from_millis(50);
 
 /// One interface, served or waited for.
 pub struct Port {
@@ -62,21 +56,10 @@ impl Port {
             receiving: None,
             before: Counts::new(),
         };
-        let deadline = Instant::now() + START_PATIENCE;
-        let mut said = false;
-        loop {
-            match port.bring_up(link.clone()) {
-                Ok(()) => return Ok(port),
-                Err(Failure::Busy(reason)) if Instant::now() < deadline => {
-                    if !said {
-                        warn!(interface = name, %reason, "trying for {START_PATIENCE:?}");
-                        said = true;
-                    }
-                    std::thread::sleep(START_PAUSE);
-                }
-                Err(Failure::Busy(reason) | Failure::Refused(reason)) => bail!("{name}: {reason}"),
-            }
-        }
+        let is_busy = |failure: &Failure| matches!(failure, Failure::Busy(_));
+        while_busy(name, is_busy, || port.bring_up(link.clone()))
+            .map_err(|failure| anyhow!("{name}: {failure}"))?;
+        Ok(port)
     }
 
     /// Brings the port up on this link, or has it wait.
@@ -131,8 +114,8 @@ impl Port {
     /// was waited for.
     fn restart(&mut self, link: Link) {
         self.leave();
-        if let Err(Failure::Busy(reason) | Failure::Refused(reason)) = self.bring_up(link) {
-            self.wait(format!("{reason:#}"));
+        if let Err(failure) = self.bring_up(link) {
+            self.wait(failure.to_string());
         }
     }
 
@@ -149,10 +132,9 @@ impl Port {
 
     /// Leaves the interface if it is served.
     fn leave(&mut self) {
-        if let State::Running(_) = self.state {
-            if let State::Running(running) = std::mem::replace(&mut self.state, State::Stopped) {
-                add_counts(&mut self.before, &running.stop());
-            }
+        match std::mem::replace(&mut self.state, State::Stopped) {
+            State::Running(running) => add_counts(&mut self.before, &running.stop()),
+            other => self.state = other,
         }
     }
 

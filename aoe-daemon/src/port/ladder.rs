@@ -6,6 +6,7 @@ use crate::xdp::{self, AttachError, Steering};
 use anyhow::{Error, anyhow};
 use aoe_common::wire::{ETHERNET_HEADER, VlanTag};
 use aoe_xsk::{BindMode, CHUNK_SIZE, FRAME_OFFSET, Queue, QueueConfig};
+use std::fmt;
 use tracing::{info, warn};
 
 /// Packet buffers of a queue, in chunks of 4 KiB: as many as the process may lock.
@@ -17,6 +18,13 @@ pub(super) enum Failure {
     Busy(Error),
     /// It won't work as things are.
     Refused(Error),
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (Self::Busy(reason) | Self::Refused(reason)) = self;
+        write!(f, "{reason}")
+    }
 }
 
 /// Only what the ladder recognises as somebody else's is worth another try.
