@@ -9,8 +9,11 @@
 pub mod ata;
 pub mod config;
 pub mod identify;
+pub mod mac_mask;
+pub mod reserve;
 
 use core::fmt;
+use core::str::FromStr;
 use zerocopy::byteorder::network_endian::U16;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
@@ -35,7 +38,18 @@ pub const ATA_FRAME_HEADER: usize = FRAME_HEADER + size_of::<ata::AtaHeader>();
 
 /// A MAC address.
 #[derive(
-    Clone, Copy, PartialEq, Eq, Hash, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    FromBytes,
+    IntoBytes,
+    KnownLayout,
+    Immutable,
+    Unaligned,
 )]
 #[repr(transparent)]
 pub struct Mac(pub [u8; 6]);
@@ -49,6 +63,36 @@ impl Mac {
         self.0[0] & 1 != 0
     }
 }
+
+impl FromStr for Mac {
+    type Err = MacError;
+
+    /// Reads `02:00:00:00:00:01`, in capitals too.
+    fn from_str(text: &str) -> Result<Self, MacError> {
+        let mut mac = [0; 6];
+        let mut parts = text.split(':');
+        for byte in &mut mac {
+            let part = parts.next().filter(|part| part.len() == 2).ok_or(MacError)?;
+            if !part.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+                return Err(MacError);
+            }
+            *byte = u8::from_str_radix(part, 16).map_err(|_| MacError)?;
+        }
+        if parts.next().is_some() { Err(MacError) } else { Ok(Self(mac)) }
+    }
+}
+
+/// Something is no MAC address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MacError;
+
+impl fmt::Display for MacError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a MAC address has the form 02:00:00:00:00:01")
+    }
+}
+
+impl core::error::Error for MacError {}
 
 impl fmt::Display for Mac {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -212,6 +256,19 @@ mod tests {
             [(0, 0), (547, 0), (548, 1), (1500, 2), (2084, 4), (4132, 8), (9000, 17), (65536, 127)];
         for (mtu, sectors) in expected {
             assert_eq!(sectors_per_frame(mtu), sectors, "MTU {mtu}");
+        }
+    }
+
+    #[test]
+    fn mac_addresses_are_read() {
+        extern crate std;
+        let mac = Mac([0x02, 0xAB, 0, 0, 0, 0xF1]);
+        assert_eq!("02:ab:00:00:00:F1".parse(), Ok(mac));
+        assert_eq!(std::format!("{mac}").parse(), Ok(mac));
+        for bad in
+            ["", "02:ab", "02:ab:00:00:00:f1:00", "2:ab:0:0:0:f1", "+2:ab:00:00:00:f1", "02-ab"]
+        {
+            assert_eq!(bad.parse::<Mac>(), Err(MacError), "{bad}");
         }
     }
 

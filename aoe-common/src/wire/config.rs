@@ -37,10 +37,18 @@ pub const fn version_command(sub_command: u8) -> u8 {
 /// Longest config string in bytes.
 pub const MAX_CONFIG_STRING: usize = 1024;
 
-/// Sub-commands of a config query.
+/// Sub-commands of a config query. A reply always carries the string as it is stored then.
 pub mod sub_command {
     /// Read the string.
     pub const READ: u8 = 0;
+    /// Answer only if the string is exactly this.
+    pub const TEST: u8 = 1;
+    /// Answer only if the string begins with this.
+    pub const PREFIX: u8 = 2;
+    /// Store a string where none is stored yet.
+    pub const SET: u8 = 3;
+    /// Store a string, or none, whatever is stored.
+    pub const FORCE_SET: u8 = 4;
 }
 
 const _: () = assert!(size_of::<ConfigHeader>() == 8);

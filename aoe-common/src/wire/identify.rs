@@ -12,10 +12,31 @@ pub mod word {
     pub const MODEL: usize = 27;
     /// Sectors reachable by 28-bit commands, two words.
     pub const LBA28_SECTORS: usize = 60;
+    /// Capabilities; bit 8 DMA, bit 9 LBA.
+    pub const CAPABILITIES: usize = 49;
+    /// What TRIM leaves behind: bit 14 always the same, bit 5 zeroes.
+    pub const ADDITIONAL_SUPPORTED: usize = 69;
+    /// Command sets supported, first word: bit 0 SMART, 3 power management, 5 write cache, 6 read
+    /// look-ahead.
+    pub const COMMAND_SETS_1: usize = 82;
     /// Command sets supported, second word; bit 10 says that 48-bit commands are.
     pub const COMMAND_SETS_2: usize = 83;
+    /// Command sets supported, third word: bit 6 FUA writes, bit 8 world wide name.
+    pub const COMMAND_SETS_3: usize = 84;
+    /// Command sets enabled, mirror of [`COMMAND_SETS_1`].
+    pub const ENABLED_1: usize = 85;
     /// Sectors reachable by 48-bit commands, four words.
     pub const LBA48_SECTORS: usize = 100;
+    /// Most 512-byte blocks of ranges in one TRIM.
+    pub const TRIM_BLOCKS: usize = 105;
+    /// Logical sectors of a physical one: bits 3 to 0 are the power of two where bit 13 is set.
+    pub const PHYSICAL_SECTORS: usize = 106;
+    /// World wide name, four words, the most significant first.
+    pub const WORLD_WIDE_NAME: usize = 108;
+    /// Bit 0: TRIM is supported.
+    pub const DATA_SET_MANAGEMENT: usize = 169;
+    /// Revolutions per minute; 1 for media that don't rotate, 0 for no statement.
+    pub const ROTATION: usize = 217;
     /// 0xA5 in the low byte, checksum in the high one.
     pub const INTEGRITY: usize = 255;
 }
