@@ -1,106 +1,19 @@
-//! The command line, and what it means once it has been checked.
+//! How to serve: the command line, checked into a [`Config`] that can't be wrong afterwards.
+//!
+//! `cli` has the flags, [`pattern`] which interfaces are meant.
+
+mod cli;
+pub mod pattern;
 
 use anyhow::{Context, Result, bail, ensure};
-use aoe_common::address::{Address, EVERY_SHELF, EVERY_SLOT};
-use aoe_common::size::{SizeError, parse_sectors};
-use aoe_common::wire::SECTOR_SIZE;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use aoe_common::address::Address;
+use aoe_common::wire::Mac;
+use clap::ValueEnum;
 use std::path::PathBuf;
+use std::time::Duration;
 
-/// Where the control socket is unless `--control` says otherwise.
-pub const CONTROL_SOCKET: &str = "/run/aoe-daemon.sock";
-
-const EXAMPLES: &str = "\
-Examples:
-  Serve storage1.img as e0.1 on ens33:
-      aoe-daemon --iface ens33 --shelf 0 --slot 1 --file storage1.img
-  Make a new image of 20 GiB first:
-      aoe-daemon --iface ens33 --shelf 0 --slot 1 --file new.img --create 20G
-  Serve two disks on two ports:
-      aoe-daemon --iface ens33 --iface ens34 \\
-          --shelf 0 --slot 1 --file a.img  --shelf 0 --slot 2 --file /dev/vg/b
-  Ask a running daemon how it does:
-      aoe-daemon status
-
-On the client: modprobe aoe; aoe-discover; aoe-stat; then use /dev/etherd/e0.1.
-
-Exit status: 0 after an orderly stop, 1 if it can't serve, 2 for a wrong command line.";
-
-/// Serve disk images and block devices over ATA over Ethernet, by XDP and AF_XDP.
-///
-/// Every write is on stable storage before it is answered. One daemon owns an interface and
-/// serves any number of exports on it: give --shelf, --slot and --file once for each.
-#[derive(Debug, Parser)]
-#[command(name = "aoe-daemon", version, after_help = EXAMPLES, args_conflicts_with_subcommands = true,
-          subcommand_negates_reqs = true)]
-pub struct Cli {
-    /// What to do instead of serving.
-    #[command(subcommand)]
-    pub command: Option<Command>,
-    /// How to serve.
-    #[command(flatten)]
-    pub serve: ServeArgs,
-}
-
-/// What to do instead of serving.
-#[derive(Debug, Subcommand)]
-pub enum Command {
-    /// Show exports, interfaces, queues, modes, counters and buffer use of a running daemon.
-    Status(StatusArgs),
-}
-
-/// Arguments of `status`.
-#[derive(Debug, Args)]
-pub struct StatusArgs {
-    /// Print JSON.
-    #[arg(long)]
-    pub json: bool,
-    /// The daemon's control socket.
-    #[arg(long, value_name = "PATH", default_value = CONTROL_SOCKET)]
-    pub control: PathBuf,
-}
-
-/// Arguments for serving.
-#[derive(Debug, Args)]
-pub struct ServeArgs {
-    /// Network interface to serve on; repeat it for more.
-    #[arg(long = "iface", value_name = "IFACE", required = true)]
-    pub interfaces: Vec<String>,
-    /// Shelf (major address) of an export, 0 to 65534 but not 4095.
-    #[arg(long, value_name = "N", required = true)]
-    #[arg(value_parser = clap::value_parser!(u16).range(..=i64::from(EVERY_SHELF) - 1))]
-    pub shelf: Vec<u16>,
-    /// Slot (minor address) of an export, 0 to 254.
-    #[arg(long, value_name = "N", required = true)]
-    #[arg(value_parser = clap::value_parser!(u8).range(..=i64::from(EVERY_SLOT) - 1))]
-    pub slot: Vec<u8>,
-    /// Image file or block device of an export.
-    #[arg(long, value_name = "PATH", required = true)]
-    pub file: Vec<PathBuf>,
-    /// Refuse writes, and open the files for reading only.
-    #[arg(long)]
-    pub read_only: bool,
-    /// How frames get from the network card to the daemon.
-    #[arg(long, value_enum, default_value_t = Mode::Auto)]
-    pub mode: Mode,
-    /// Stop rather than serve without zero-copy.
-    #[arg(long)]
-    pub require_zerocopy: bool,
-    /// Make files that are missing, of this size: bytes, or with K, M, G or T for powers of 1024.
-    ///
-    /// All blocks are written, so that later writes need not allocate.
-    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
-    pub create: Option<u64>,
-    /// With --create: make sparse files, whose blocks are allocated when first written.
-    #[arg(long, requires = "create")]
-    pub sparse: bool,
-    /// Path of the control socket, for `aoe-daemon status`.
-    #[arg(long, value_name = "PATH", default_value = CONTROL_SOCKET)]
-    pub control: PathBuf,
-    /// Log more: -v for debugging, -vv for everything. RUST_LOG overrides it.
-    #[arg(short, long, action = clap::ArgAction::Count)]
-    pub verbose: u8,
-}
+pub use cli::{CONTROL_SOCKET, Cli, Command, STATE_DIR, ServeArgs, StatusArgs, usage_error};
+pub use pattern::InterfacePattern;
 
 /// How frames get from the network card to the daemon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -124,14 +37,56 @@ pub struct ExportConfig {
     pub file: PathBuf,
     /// Whether writes are refused.
     pub read_only: bool,
+    /// First byte of the file that is served, a multiple of 512.
+    pub offset: u64,
+    /// Bytes served, a multiple of 512 and not 0; to the end of the file where `None`.
+    pub length: Option<u64>,
+    /// Interfaces that it is offered on: names or patterns; every interface of the daemon where
+    /// empty.
+    pub interfaces: Vec<InterfacePattern>,
+    /// VLAN that it is offered on, 1 to 4094; 0 for untagged frames.
+    pub vlan: u16,
+    /// Config string until a client or administrator sets another: at most 1024 bytes.
+    pub config_string: Option<Vec<u8>>,
+    /// Serial number, 1 to 20 printable ASCII characters; one of the daemon's making where `None`.
+    pub serial: Option<String>,
+    /// Model, 1 to 40 printable ASCII characters; the daemon's own where `None`.
+    pub model: Option<String>,
+    /// World wide name, not 0.
+    pub wwn: Option<u64>,
+    /// Stations that alone may talk to it; everybody where empty.
+    pub allow: Vec<Mac>,
+    /// Stations that may not.
+    pub deny: Vec<Mac>,
+}
+
+impl ExportConfig {
+    /// A whole file for everybody to read and write, offered untagged on every interface.
+    pub fn new(address: Address, file: PathBuf) -> Self {
+        Self {
+            address,
+            file,
+            read_only: false,
+            offset: 0,
+            length: None,
+            interfaces: Vec::new(),
+            vlan: 0,
+            config_string: None,
+            serial: None,
+            model: None,
+            wwn: None,
+            allow: Vec::new(),
+            deny: Vec::new(),
+        }
+    }
 }
 
 /// All there is to know for serving, checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// Names of the interfaces, each once.
-    pub interfaces: Vec<String>,
-    /// The exports; no two have the same address.
+    /// The interfaces, at least one name or pattern, each once.
+    pub interfaces: Vec<InterfacePattern>,
+    /// The exports, at least one; no two have the same address.
     pub exports: Vec<ExportConfig>,
     /// How to receive; zero-copy where that is required.
     pub mode: Mode,
@@ -141,6 +96,10 @@ pub struct Config {
     pub sparse: bool,
     /// Path of the control socket.
     pub control: PathBuf,
+    /// Directory of config strings, MAC mask lists and reservations.
+    pub state_dir: PathBuf,
+    /// Time between repeated announcements; none are repeated where `None`.
+    pub announce_every: Option<Duration>,
 }
 
 impl Config {
@@ -154,26 +113,32 @@ impl Config {
         for (at, name) in args.interfaces.iter().enumerate() {
             ensure!(!args.interfaces[..at].contains(name), "--iface {name} is given twice");
         }
-        let mode = match args.mode {
-            Mode::Auto | Mode::NativeZerocopy if args.require_zerocopy => Mode::NativeZerocopy,
-            mode if args.require_zerocopy => {
-                let name = mode.to_possible_value().map(|value| value.get_name().to_owned());
-                bail!(
-                    "--require-zerocopy contradicts --mode {}: leave one of them out",
-                    name.unwrap_or_default()
-                )
-            }
-            mode => mode,
-        };
         Ok(Self {
-            interfaces: args.interfaces,
             exports,
-            mode,
+            mode: mode(args.mode.unwrap_or(Mode::Auto), args.require_zerocopy)?,
+            interfaces: args.interfaces,
             create: args.create,
             sparse: args.sparse,
-            control: args.control,
+            control: args.control.unwrap_or_else(|| CONTROL_SOCKET.into()),
+            state_dir: args.state_dir.unwrap_or_else(|| STATE_DIR.into()),
+            announce_every: args.announce_every.map(Duration::from_secs),
         })
     }
+}
+
+/// The mode, given that zero-copy may be required.
+fn mode(mode: Mode, require_zerocopy: bool) -> Result<Mode> {
+    Ok(match mode {
+        Mode::Auto | Mode::NativeZerocopy if require_zerocopy => Mode::NativeZerocopy,
+        mode if require_zerocopy => {
+            let name = mode.to_possible_value().map(|value| value.get_name().to_owned());
+            bail!(
+                "--require-zerocopy contradicts --mode {}: leave one of them out",
+                name.unwrap_or_default()
+            )
+        }
+        mode => mode,
+    })
 }
 
 fn exports(args: &ServeArgs) -> Result<Vec<ExportConfig>> {
@@ -193,33 +158,16 @@ fn exports(args: &ServeArgs) -> Result<Vec<ExportConfig>> {
             exports.iter().all(|other| other.address != address),
             "{address} is given twice: every export needs a shelf and slot of its own"
         );
-        exports.push(ExportConfig { address, file: file.clone(), read_only: args.read_only });
+        let export = ExportConfig::new(address, file.clone());
+        exports.push(ExportConfig { read_only: args.read_only, ..export });
     }
     Ok(exports)
-}
-
-/// What is wrong with a command line, in one line.
-pub fn usage_error(error: &clap::Error) -> String {
-    let text = error.to_string();
-    // What follows is the usage, or where to find it.
-    let reason = text.split("\nUsage:").next().unwrap_or(&text);
-    let reason = reason.split("\nFor more information").next().unwrap_or(reason);
-    let words: Vec<&str> = reason.split_whitespace().collect();
-    let line = words.join(" ");
-    format!("{}; see --help", line.trim_start_matches("error: "))
-}
-
-/// Reads the size of a new image and returns it in bytes.
-fn parse_size(text: &str) -> Result<u64, SizeError> {
-    match parse_sectors(text)? {
-        0 => Err(SizeError::NoMultiple),
-        sectors => Ok(sectors * SECTOR_SIZE as u64),
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use clap::Parser;
 
     fn parse(args: &str) -> Result<Config> {
         let cli = Cli::try_parse_from(format!("aoe-daemon {args}").split_whitespace())?;
@@ -227,25 +175,22 @@ mod tests {
     }
 
     #[test]
-    fn the_command_line_is_consistent() {
-        use clap::CommandFactory;
-        Cli::command().debug_assert();
-    }
-
-    #[test]
     fn one_export() {
         let config = parse("--iface a --shelf 0 --slot 1 --file x").unwrap();
-        assert_eq!(config.exports.len(), 1);
-        assert_eq!(config.exports[0].address.to_string(), "e0.1");
+        let export = ExportConfig::new(Address::new(0, 1).unwrap(), "x".into());
+        assert_eq!(config.exports, [export]);
         assert_eq!(config.mode, Mode::Auto);
+        assert_eq!(config.state_dir, PathBuf::from(STATE_DIR));
+        assert_eq!(config.control, PathBuf::from(CONTROL_SOCKET));
+        assert_eq!(config.announce_every, None);
     }
 
     #[test]
     fn several_exports_and_interfaces() {
         let config =
-            parse("--iface a --iface b --shelf 0 --slot 1 --file x --shelf 0 --slot 2 --file y")
+            parse("--iface a --iface b* --shelf 0 --slot 1 --file x --shelf 0 --slot 2 --file y")
                 .unwrap();
-        assert_eq!(config.interfaces, ["a", "b"]);
+        assert!(config.interfaces[0].matches("a") && config.interfaces[1].matches("b2"));
         assert_eq!(config.exports[1].address.to_string(), "e0.2");
     }
 
@@ -264,28 +209,12 @@ mod tests {
             ),
             ("--iface a --shelf 0 --slot 1 --file x --create 100", "multiple of 512"),
             ("--shelf 0 --slot 1 --file x", "--iface"),
+            ("--iface a[ --shelf 0 --slot 1 --file x", "is no pattern"),
+            ("--iface a --shelf 0 --slot 1 --file x --announce-every 0", "1..=86400"),
         ];
         for (args, expected) in cases {
             let error = format!("{:#}", parse(args).unwrap_err());
             assert!(error.contains(expected), "{args}: {error}");
         }
-    }
-
-    #[test]
-    fn usage_errors_are_one_line() {
-        for args in ["--slot 300", "--iface a", "--nonsense"] {
-            let args = format!("aoe-daemon {args}");
-            let error = Cli::try_parse_from(args.split_whitespace()).unwrap_err();
-            let line = usage_error(&error);
-            assert!(!line.contains('\n') && line.ends_with("; see --help"), "{line}");
-            assert!(line.contains("--"), "{line}");
-        }
-    }
-
-    #[test]
-    fn a_new_image_has_a_size() {
-        assert_eq!(parse_size("64M"), Ok(64 << 20));
-        assert_eq!(parse_size("0"), Err(SizeError::NoMultiple));
-        assert!(parse_size("1.5G").is_err());
     }
 }

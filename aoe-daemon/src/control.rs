@@ -104,8 +104,8 @@ impl Daemon {
         let links = LinkMonitor::new().context("following the network interfaces")?;
         let exports = Arc::new(Exports::open(config)?);
         let mut ports = Vec::with_capacity(config.interfaces.len());
-        for name in &config.interfaces {
-            ports.push(Port::start(name, config.mode, &exports)?);
+        for interface in &config.interfaces {
+            ports.push(Port::start(interface.as_str(), config.mode, &exports)?);
         }
         Ok(Self { started, exports, ports, links })
     }

@@ -147,9 +147,8 @@ mod tests {
     /// A configuration of two exports of these files.
     fn of(first: &Path, second: &Path, read_only: bool) -> Config {
         let export = |slot, file: &Path| ExportConfig {
-            address: Address::new(0, slot).unwrap(),
-            file: file.to_owned(),
             read_only,
+            ..ExportConfig::new(Address::new(0, slot).unwrap(), file.to_owned())
         };
         Config {
             interfaces: Vec::new(),
@@ -158,6 +157,8 @@ mod tests {
             create: None,
             sparse: false,
             control: PathBuf::new(),
+            state_dir: PathBuf::new(),
+            announce_every: None,
         }
     }
 

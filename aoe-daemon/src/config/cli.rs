@@ -1,0 +1,164 @@
+//! The command line.
+
+use super::{InterfacePattern, Mode};
+use aoe_common::address::{EVERY_SHELF, EVERY_SLOT};
+use aoe_common::size::{SizeError, parse_sectors};
+use aoe_common::wire::SECTOR_SIZE;
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+
+/// Where the control socket is unless `--control` says otherwise.
+pub const CONTROL_SOCKET: &str = "/run/aoe-daemon.sock";
+/// Where what clients have set is kept unless `--state-dir` says otherwise.
+pub const STATE_DIR: &str = "/var/lib/aoe-daemon";
+/// Most seconds between announcements: a day.
+pub(super) const MAX_ANNOUNCE_EVERY: u64 = 86_400;
+
+const EXAMPLES: &str = "\
+Examples:
+  Serve storage1.img as e0.1 on ens33:
+      aoe-daemon --iface ens33 --shelf 0 --slot 1 --file storage1.img
+  Make a new image of 20 GiB first:
+      aoe-daemon --iface ens33 --shelf 0 --slot 1 --file new.img --create 20G
+  Serve two disks on two ports:
+      aoe-daemon --iface ens33 --iface ens34 \\
+          --shelf 0 --slot 1 --file a.img  --shelf 0 --slot 2 --file /dev/vg/b
+  Ask a running daemon how it does:
+      aoe-daemon status
+
+On the client: modprobe aoe; aoe-discover; aoe-stat; then use /dev/etherd/e0.1.
+
+Exit status: 0 after an orderly stop, 1 if it can't serve, 2 for a wrong command line.";
+
+/// Serve disk images and block devices over ATA over Ethernet, by XDP and AF_XDP.
+///
+/// Every write is on stable storage before it is answered. One daemon owns an interface and
+/// serves any number of exports on it: give --shelf, --slot and --file once for each.
+#[derive(Debug, Parser)]
+#[command(name = "aoe-daemon", version, after_help = EXAMPLES, args_conflicts_with_subcommands = true,
+          subcommand_negates_reqs = true)]
+pub struct Cli {
+    /// What to do instead of serving.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// How to serve.
+    #[command(flatten)]
+    pub serve: ServeArgs,
+}
+
+/// What to do instead of serving.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Show exports, interfaces, queues, modes, counters and buffer use of a running daemon.
+    Status(StatusArgs),
+}
+
+/// Arguments of `status`.
+#[derive(Debug, Args)]
+pub struct StatusArgs {
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+    /// The daemon's control socket.
+    #[arg(long, value_name = "PATH", default_value = CONTROL_SOCKET)]
+    pub control: PathBuf,
+}
+
+/// Arguments for serving.
+#[derive(Clone, Debug, Args)]
+pub struct ServeArgs {
+    /// Network interface to serve on, by its name or a pattern like 'ens*'; repeat it for more.
+    #[arg(long = "iface", value_name = "IFACE", required = true)]
+    pub interfaces: Vec<InterfacePattern>,
+    /// Shelf (major address) of an export, 0 to 65534 but not 4095.
+    #[arg(long, value_name = "N", required = true)]
+    #[arg(value_parser = clap::value_parser!(u16).range(..=i64::from(EVERY_SHELF) - 1))]
+    pub shelf: Vec<u16>,
+    /// Slot (minor address) of an export, 0 to 254.
+    #[arg(long, value_name = "N", required = true)]
+    #[arg(value_parser = clap::value_parser!(u8).range(..=i64::from(EVERY_SLOT) - 1))]
+    pub slot: Vec<u8>,
+    /// Image file or block device of an export.
+    #[arg(long, value_name = "PATH", required = true)]
+    pub file: Vec<PathBuf>,
+    /// Refuse writes to every export, and open the files for reading only.
+    #[arg(long)]
+    pub read_only: bool,
+    /// How frames get from the network card to the daemon; auto unless given.
+    #[arg(long, value_enum)]
+    pub mode: Option<Mode>,
+    /// Stop rather than serve without zero-copy.
+    #[arg(long)]
+    pub require_zerocopy: bool,
+    /// Make files that are missing, of this size: bytes, or with K, M, G or T for powers of 1024.
+    ///
+    /// All blocks are written, so that later writes need not allocate.
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    pub create: Option<u64>,
+    /// With --create: make sparse files, whose blocks are allocated when first written.
+    #[arg(long, requires = "create")]
+    pub sparse: bool,
+    /// Directory for what clients set and restarts must not lose: config strings, MAC mask lists
+    /// and reservations; /var/lib/aoe-daemon unless given.
+    #[arg(long, value_name = "PATH")]
+    pub state_dir: Option<PathBuf>,
+    /// Announce every export again after so many seconds; unless given, only at the start and
+    /// when something has changed.
+    #[arg(long, value_name = "SECONDS")]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=MAX_ANNOUNCE_EVERY))]
+    pub announce_every: Option<u64>,
+    /// Path of the control socket, for `aoe-daemon status`; /run/aoe-daemon.sock unless given.
+    #[arg(long, value_name = "PATH")]
+    pub control: Option<PathBuf>,
+    /// Log more: -v for debugging, -vv for everything. RUST_LOG overrides it.
+    #[arg(short, long, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+}
+
+/// What is wrong with a command line, in one line.
+pub fn usage_error(error: &clap::Error) -> String {
+    let text = error.to_string();
+    // What follows is the usage, or where to find it.
+    let reason = text.split("\nUsage:").next().unwrap_or(&text);
+    let reason = reason.split("\nFor more information").next().unwrap_or(reason);
+    let words: Vec<&str> = reason.split_whitespace().collect();
+    let line = words.join(" ");
+    format!("{}; see --help", line.trim_start_matches("error: "))
+}
+
+/// Reads the size of a new image and returns it in bytes.
+fn parse_size(text: &str) -> Result<u64, SizeError> {
+    match parse_sectors(text)? {
+        0 => Err(SizeError::NoMultiple),
+        sectors => Ok(sectors * SECTOR_SIZE as u64),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        use clap::CommandFactory;
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn usage_errors_are_one_line() {
+        for args in ["--slot 300", "--iface a", "--nonsense"] {
+            let args = format!("aoe-daemon {args}");
+            let error = Cli::try_parse_from(args.split_whitespace()).unwrap_err();
+            let line = usage_error(&error);
+            assert!(!line.contains('\n') && line.ends_with("; see --help"), "{line}");
+            assert!(line.contains("--"), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_new_image_has_a_size() {
+        assert_eq!(parse_size("64M"), Ok(64 << 20));
+        assert_eq!(parse_size("0"), Err(SizeError::NoMultiple));
+        assert!(parse_size("1.5G").is_err());
+    }
+}
