@@ -22,11 +22,13 @@ pub enum Counter {
     DroppedShort,
     /// Dropped: the source is a group address or our own.
     DroppedBadSource,
+    /// Dropped: every target that the frame names has the source masked.
+    DroppedMasked,
 }
 
 impl Counter {
     /// All counters, in the order of their indices.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Seen,
         Self::Steered,
         Self::PassedNotAoe,
@@ -36,6 +38,7 @@ impl Counter {
         Self::PassedNoSocket,
         Self::DroppedShort,
         Self::DroppedBadSource,
+        Self::DroppedMasked,
     ];
 
     /// How status and summaries call it.
@@ -50,6 +53,7 @@ impl Counter {
             Self::PassedNoSocket => "passed_no_socket",
             Self::DroppedShort => "dropped_short",
             Self::DroppedBadSource => "dropped_bad_source",
+            Self::DroppedMasked => "dropped_masked_in_kernel",
         }
     }
 }

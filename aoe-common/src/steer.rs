@@ -55,17 +55,80 @@ impl FrameBytes for [u8] {
     }
 }
 
-/// The targets served on a port. In the kernel a hash map, on the host a set.
+/// The targets served on a port. In the kernel two hash maps, on the host a set.
 pub trait Served {
-    /// Whether a frame to this address on this VLAN concerns any target here. Wildcards are
-    /// looked up as they stand: whoever keeps the set enters every [name] of a target.
+    /// Whether a frame from this source to this address on this VLAN concerns any target here.
+    /// Wildcards are looked up as they stand: whoever keeps the set enters every [name] of a
+    /// target.
     ///
     /// [name]: crate::address::Address::names
-    fn contains(&self, key: ServedKey) -> bool;
+    fn admits(&self, key: ServedKey, source: Mac) -> Admission;
+}
+
+/// Whether a frame concerns any target here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Admission {
+    /// No target here has that name.
+    Unknown,
+    /// Every target of that name has the source masked.
+    Masked,
+    /// Some target may have to answer.
+    Admitted,
+}
+
+/// Which sources a name admits, as the kernel's map of names holds it. Only what every target of
+/// the name masks may be kept away here: the targets themselves look at every source again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Filter {
+    /// All.
+    Everybody = 0,
+    /// Those that the map of sources says [`ADMIT`] of.
+    Listed = 1,
+    /// All but those that the map of sources says [`REFUSE`] of.
+    Unlisted = 2,
+}
+
+/// Value in the map of sources: under [`Filter::Listed`] the source is admitted.
+pub const ADMIT: u8 = 1;
+/// Value in the map of sources: under [`Filter::Unlisted`] the source is masked.
+pub const REFUSE: u8 = 2;
+
+/// What a name's entry in the map of names, a [`Filter`], and the source's in the map of sources
+/// come to.
+#[inline(always)]
+pub fn admission(filter: u8, entry: impl FnOnce() -> Option<u8>) -> Admission {
+    let admitted = if filter == Filter::Listed as u8 {
+        entry() == Some(ADMIT)
+    } else if filter == Filter::Unlisted as u8 {
+        entry() != Some(REFUSE)
+    } else {
+        true
+    };
+    if admitted { Admission::Admitted } else { Admission::Masked }
+}
+
+/// A source of a name, in the form of a BPF map key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SourceKey([u64; 2]);
+
+impl SourceKey {
+    /// The key of this source under this name.
+    #[inline(always)]
+    pub const fn new(name: ServedKey, source: Mac) -> Self {
+        let [a, b, c, d, e, f] = source.0;
+        Self([name.0, u64::from_be_bytes([0, 0, a, b, c, d, e, f])])
+    }
+
+    /// The key as the map holds it.
+    #[inline(always)]
+    pub const fn bits(self) -> [u64; 2] {
+        self.0
+    }
 }
 
 /// An address as a frame on a VLAN names it, in the form of a BPF map key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ServedKey(u64);
 
 impl ServedKey {
@@ -118,11 +181,15 @@ where
         return Verdict::Pass(Counter::PassedResponse);
     }
     let to = Destination { shelf: aoe.shelf.get(), slot: aoe.slot };
-    if !served.contains(ServedKey::new(framing.vlan_id, to)) {
+    let admission = served.admits(ServedKey::new(framing.vlan_id, to), ethernet.source);
+    if admission == Admission::Unknown {
         return Verdict::Pass(Counter::PassedOtherTarget);
     }
     if ethernet.source.is_group() || ethernet.source == port {
         return Verdict::Drop(Counter::DroppedBadSource);
+    }
+    if admission == Admission::Masked {
+        return Verdict::Drop(Counter::DroppedMasked);
     }
     Verdict::Steer
 }

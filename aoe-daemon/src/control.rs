@@ -1,27 +1,34 @@
-//! The control plane: it starts and stops the data plane, follows what happens to the
-//! interfaces, and answers questions. It never touches a frame.
+//! The control plane: it starts and stops the data plane, follows what happens to interfaces,
+//! disks and targets, and answers questions. It never touches a frame.
 
+mod limits;
 pub mod report;
 mod socket;
 
-pub use socket::ask_status;
+pub use socket::{Clear, ask_status, clear};
 
-use crate::config::Config;
+use crate::config::{Config, InterfacePattern, Mode};
 use crate::exports::Exports;
-use crate::link::LinkMonitor;
+use crate::link::{Link, LinkMonitor};
 use crate::port::Port;
-use anyhow::{Context, Result, ensure};
+use crate::record::Changes;
+use anyhow::{Context, Result};
 use report::{ExportReport, Report};
-use rustix::thread::{CapabilitySet, capabilities};
-use socket::{ControlSocket, Question};
+use socket::{ControlSocket, Question, Wish};
+use std::future::pending;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
+use tokio::time::{Interval, interval, interval_at};
 use tracing::{info, warn};
 
 /// How often an interface that is waited for is looked at, besides every change of a link.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// How often the sizes of files and devices are looked at.
+const LOOK_AT_SIZES: Duration = Duration::from_secs(60);
+/// How long changes of targets are gathered: clients may make many.
+const GATHER: Duration = Duration::from_millis(50);
 /// Questions that may wait for an answer.
 const QUESTIONS: usize = 16;
 
@@ -31,33 +38,49 @@ const QUESTIONS: usize = 16;
 ///
 /// Where it can't start. One line that says why and what to do.
 pub fn serve(config: &Config) -> Result<()> {
-    check_capabilities()?;
+    limits::check_capabilities()?;
+    limits::raise_open_files();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let mut daemon = Daemon::bring_up(config)?;
         // Until here a signal just ended the process: there was nothing to finish.
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut hang_up = signal(SignalKind::hangup())?;
         let (asked, mut questions) = mpsc::channel(QUESTIONS);
         let socket = ControlSocket::bind(&config.control)?;
         let listening = tokio::spawn(socket.listen(asked));
-        let mut look_again = tokio::time::interval(LOOK_AGAIN);
+        let mut look_again = interval(LOOK_AGAIN);
+        let mut look_at_sizes =
+            interval_at(tokio::time::Instant::now() + LOOK_AT_SIZES, LOOK_AT_SIZES);
+        let mut announce = config
+            .announce_every
+            .map(|period| interval_at(tokio::time::Instant::now() + period, period));
         loop {
             tokio::select! {
                 _ = terminate.recv() => break,
                 _ = interrupt.recv() => break,
+                _ = hang_up.recv() => daemon.exports.look_at_sizes(),
                 changed = daemon.links.changed() => {
                     if let Err(error) = changed {
                         warn!(%error, "changes of interfaces go unnoticed");
                         tokio::time::sleep(LOOK_AGAIN).await;
                     }
-                    daemon.ports.iter_mut().for_each(Port::refresh);
+                    daemon.refresh();
                 }
                 _ = look_again.tick() => {
                     let waiting = daemon.ports.iter_mut().filter(|port| port.is_waiting());
                     waiting.for_each(Port::refresh);
                 }
-                Some(question) = questions.recv() => answer(question, daemon.report().await).await,
+                _ = look_at_sizes.tick() => daemon.exports.look_at_sizes(),
+                () = tick(&mut announce) => {
+                    daemon.ports.iter().for_each(|port| port.announce(None));
+                }
+                () = daemon.exports.changed() => {
+                    tokio::time::sleep(GATHER).await;
+                    daemon.tell_changes();
+                }
+                Some(question) = questions.recv() => daemon.answer(question).await,
             }
         }
         info!("stopping");
@@ -68,30 +91,23 @@ pub fn serve(config: &Config) -> Result<()> {
     })
 }
 
-async fn answer(question: Question, report: Report) {
-    if question.is_status() {
-        // The client may have gone.
-        let _ = question.answer(&report).await;
+/// Waits for the next tick, for ever where there is none.
+async fn tick(interval: &mut Option<Interval>) {
+    match interval {
+        Some(interval) => {
+            interval.tick().await;
+        }
+        None => pending().await,
     }
-}
-
-/// Everything needs these: without them every later message would be a riddle.
-fn check_capabilities() -> Result<()> {
-    let held = capabilities(None).context("capabilities of the process")?.effective;
-    let network = held.contains(CapabilitySet::NET_ADMIN | CapabilitySet::NET_RAW);
-    let bpf = held.intersects(CapabilitySet::BPF | CapabilitySet::SYS_ADMIN);
-    ensure!(
-        network && bpf,
-        "serving needs root, or the capabilities CAP_BPF, CAP_NET_ADMIN and CAP_NET_RAW: start \
-         it with sudo"
-    );
-    Ok(())
 }
 
 /// The running daemon.
 struct Daemon {
     started: Instant,
     exports: Arc<Exports>,
+    mode: Mode,
+    /// Patterns whose interfaces are served when they appear.
+    patterns: Vec<InterfacePattern>,
     ports: Vec<Port>,
     links: LinkMonitor,
 }
@@ -103,11 +119,89 @@ impl Daemon {
         // First, so that no change between looking at an interface and serving it is missed.
         let links = LinkMonitor::new().context("following the network interfaces")?;
         let exports = Arc::new(Exports::open(config)?);
-        let mut ports = Vec::with_capacity(config.interfaces.len());
-        for interface in &config.interfaces {
-            ports.push(Port::start(interface.as_str(), config.mode, &exports)?);
+        let (patterns, names): (Vec<_>, Vec<_>) =
+            config.interfaces.iter().cloned().partition(InterfacePattern::is_pattern);
+        let mode = config.mode;
+        let mut ports = Vec::with_capacity(names.len());
+        for name in names {
+            ports.push(Port::start(&name.to_string(), mode, &exports)?);
         }
-        Ok(Self { started, exports, ports, links })
+        let mut daemon = Self { started, exports, mode, patterns, ports, links };
+        daemon.attend_new_interfaces();
+        if daemon.ports.is_empty() {
+            warn!("there is no interface of these names yet: waiting for one");
+        }
+        Ok(daemon)
+    }
+
+    /// Follows what has happened to interfaces.
+    fn refresh(&mut self) {
+        self.ports.iter_mut().for_each(Port::refresh);
+        self.attend_new_interfaces();
+    }
+
+    fn attend_new_interfaces(&mut self) {
+        if self.patterns.is_empty() {
+            return;
+        }
+        let names = match Link::names() {
+            Ok(names) => names,
+            Err(error) => {
+                warn!(%error, "new interfaces go unnoticed");
+                return;
+            }
+        };
+        for name in names {
+            let is_wanted = self.patterns.iter().any(|pattern| pattern.matches(&name));
+            if is_wanted && self.ports.iter().all(|port| port.name() != name) {
+                self.ports.push(Port::attend(&name, self.mode, &self.exports));
+            }
+        }
+    }
+
+    /// Tells the network what has changed about targets.
+    fn tell_changes(&mut self) {
+        let changes = self.exports.take_changes();
+        let of = |kind: Changes| -> Vec<usize> {
+            let changed = changes.iter().filter(|(_, changes)| changes.include(kind));
+            changed.map(|(index, _)| *index).collect()
+        };
+        let (sources, announcements) = (of(Changes::SOURCES), of(Changes::ANNOUNCEMENT));
+        for port in &mut self.ports {
+            port.filter_sources(&sources);
+            port.announce(Some(&announcements));
+        }
+        if !of(Changes::FAILURE).is_empty() {
+            self.exports.spread_failures();
+        }
+    }
+
+    async fn answer(&self, question: Question) {
+        // The client may have gone.
+        let _ = match question.wish() {
+            Some(Wish::Status) => question.answer(&self.report().await).await,
+            Some(Wish::Clear(clear)) => question.answer(&self.clear(&clear)).await,
+            None => Ok(()),
+        };
+    }
+
+    /// Has a target forget what clients have set: the way out where they have locked each other
+    /// out.
+    fn clear(&self, clear: &Clear) -> Result<(), String> {
+        let Clear { address, config_string, mask, reservation } = *clear;
+        let export = self.exports.at(address).ok_or_else(|| format!("{address} is not served"))?;
+        let remembered = export.record.revise(|lists| {
+            if config_string {
+                lists.config_string.clear();
+            }
+            if mask {
+                lists.mask.clear();
+            }
+            if reservation {
+                lists.reserved.clear();
+            }
+        });
+        if remembered { Ok(()) } else { Err("it can't be remembered: see the daemon's log".into()) }
     }
 
     async fn report(&self) -> Report {

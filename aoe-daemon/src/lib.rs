@@ -5,6 +5,7 @@
 //!
 //! - [`xdp`] steers frames into sockets, one for every queue of a [`port`];
 //! - a [`worker`] takes them from there, and [`target`] says what they mean;
+//! - a [`record`] has the target as it is, and [`state`] keeps what it remembers;
 //! - [`storage`] reads and writes;
 //! - [`control`] starts, stops, watches and tells.
 
@@ -16,6 +17,8 @@ pub mod mailbox;
 pub mod pace;
 pub mod patience;
 pub mod port;
+pub mod record;
+pub mod state;
 pub mod stats;
 pub mod storage;
 pub mod target;

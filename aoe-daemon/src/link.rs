@@ -70,6 +70,16 @@ pub enum LinkError {
 }
 
 impl Link {
+    /// The names of all Ethernet interfaces of the namespace, in no order. Loopback is none.
+    ///
+    /// # Errors
+    ///
+    /// See [`LinkError`].
+    pub fn names() -> Result<Vec<String>, LinkError> {
+        let links = request::get_links()?;
+        Ok(links.into_iter().filter(is_ethernet).filter_map(|link| name(&link)).collect())
+    }
+
     /// The interface of this name.
     ///
     /// # Errors
@@ -123,6 +133,18 @@ impl Link {
             name,
         })
     }
+}
+
+/// Whether frames of Ethernet go over a link. Loopback has a kind of its own.
+fn is_ethernet(message: &LinkMessage) -> bool {
+    message.header.link_layer_type == LinkLayerType::Ether
+}
+
+fn name(message: &LinkMessage) -> Option<String> {
+    message.attributes.iter().find_map(|attribute| match attribute {
+        LinkAttribute::IfName(name) => Some(name.clone()),
+        _ => None,
+    })
 }
 
 /// The number of the program, whichever mode it is attached in.

@@ -1,6 +1,6 @@
 //! How other threads reach a worker.
 
-use crate::storage::Finished;
+use crate::storage::{Edited, Finished};
 use crate::worker::Order;
 use crossbeam_queue::ArrayQueue;
 use rustix::event::{EventfdFlags, eventfd};
@@ -12,14 +12,17 @@ use std::sync::atomic::{AtomicBool, Ordering, fence};
 pub enum Message {
     /// Storage is done with a parked job.
     Finished(Finished),
+    /// An edit is durable, or was refused.
+    Edited(Edited),
     /// The control plane wants something.
     Order(Order),
 }
 
 /// A bounded queue into one worker, with a bell for when it sleeps.
 pub struct Mailbox {
-    finished: ArrayQueue<Finished>,
-    /// Apart from the jobs, so that no number of orders takes their room.
+    /// Whatever brings packets home.
+    packets: ArrayQueue<Message>,
+    /// Apart from the packets, so that no number of orders takes their room.
     orders: ArrayQueue<Order>,
     bell: OwnedFd,
     /// Whether the worker sleeps, or is about to: then a message has to ring.
@@ -30,14 +33,14 @@ pub struct Mailbox {
 const ORDERS: usize = 16;
 
 impl Mailbox {
-    /// A mailbox for at most `jobs` parked jobs.
+    /// A mailbox for at most `packets` that are parked.
     ///
     /// # Errors
     ///
     /// Where the process has no file descriptor left.
-    pub fn new(jobs: usize) -> io::Result<Self> {
+    pub fn new(packets: usize) -> io::Result<Self> {
         Ok(Self {
-            finished: ArrayQueue::new(jobs),
+            packets: ArrayQueue::new(packets),
             orders: ArrayQueue::new(ORDERS),
             bell: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?,
             sleeping: AtomicBool::new(false),
@@ -52,8 +55,8 @@ impl Mailbox {
     #[expect(clippy::result_large_err, reason = "boxing what comes back would allocate")]
     pub fn post(&self, message: Message) -> Result<(), Message> {
         match message {
-            Message::Finished(job) => self.finished.push(job).map_err(Message::Finished)?,
             Message::Order(order) => self.orders.push(order).map_err(Message::Order)?,
+            packet => self.packets.push(packet)?,
         }
         // Pairs with the fence in prepare_sleep(): either the worker sees the message before it
         // sleeps, or we see that it does.
@@ -67,8 +70,7 @@ impl Mailbox {
 
     /// Takes the oldest message, orders first.
     pub fn take(&self) -> Option<Message> {
-        let job = || self.finished.pop().map(Message::Finished);
-        self.orders.pop().map(Message::Order).or_else(job)
+        self.orders.pop().map(Message::Order).or_else(|| self.packets.pop())
     }
 
     /// Announces that the worker is about to wait for [`bell`]; `false` where it must not,
@@ -78,7 +80,7 @@ impl Mailbox {
     pub fn prepare_sleep(&self) -> bool {
         self.sleeping.store(true, Ordering::Relaxed);
         fence(Ordering::SeqCst);
-        if self.finished.is_empty() && self.orders.is_empty() {
+        if self.packets.is_empty() && self.orders.is_empty() {
             return true;
         }
         self.sleeping.store(false, Ordering::Relaxed);
@@ -99,10 +101,14 @@ impl Mailbox {
 }
 
 impl Drop for Mailbox {
-    /// Jobs that a worker has not waited for come home to nobody.
+    /// Packets that a worker has not waited for come home to nobody.
     fn drop(&mut self) {
-        while let Some(finished) = self.finished.pop() {
-            finished.job.packet.abandon();
+        while let Some(message) = self.packets.pop() {
+            match message {
+                Message::Finished(finished) => finished.job.packet.abandon(),
+                Message::Edited(edited) => edited.packet.abandon(),
+                Message::Order(_) => {}
+            }
         }
     }
 }

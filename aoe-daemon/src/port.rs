@@ -8,7 +8,7 @@ pub use facts::Facts;
 
 use crate::config::Mode;
 use crate::control::report::{Counts, InterfaceReport, add_counts};
-use crate::exports::Exports;
+use crate::exports::{Exports, Offer};
 use crate::link::{Link, LinkError};
 use crate::patience::while_busy;
 use anyhow::{Result, anyhow};
@@ -21,7 +21,7 @@ use tracing::{info, warn};
 pub struct Port {
     name: String,
     mode: Mode,
-    exports: Arc<Exports>,
+    offer: Arc<Offer>,
     /// As it was when last looked at.
     link: Option<Link>,
     state: State,
@@ -47,19 +47,31 @@ impl Port {
     /// Where there is no such interface, or it can't be served as it is. One line that says why.
     pub fn start(name: &str, mode: Mode, exports: &Arc<Exports>) -> Result<Self> {
         let link = Link::by_name(name)?;
-        let mut port = Self {
-            name: name.to_owned(),
-            mode,
-            exports: Arc::clone(exports),
-            link: None,
-            state: State::Stopped,
-            receiving: None,
-            before: Counts::new(),
-        };
+        let mut port = Self::new(name, mode, exports);
         let is_busy = |failure: &Failure| matches!(failure, Failure::Busy(_));
         while_busy(name, is_busy, || port.bring_up(link.clone()))
             .map_err(|failure| anyhow!("{name}: {failure}"))?;
         Ok(port)
+    }
+
+    /// Starts to serve an interface as far as that works, and to wait for it where it does not. To
+    /// be called within a tokio runtime.
+    pub fn attend(name: &str, mode: Mode, exports: &Arc<Exports>) -> Self {
+        let mut port = Self::new(name, mode, exports);
+        port.refresh();
+        port
+    }
+
+    fn new(name: &str, mode: Mode, exports: &Arc<Exports>) -> Self {
+        Self {
+            name: name.to_owned(),
+            mode,
+            offer: Arc::new(Offer::on(name, exports)),
+            link: None,
+            state: State::Stopped,
+            receiving: None,
+            before: Counts::new(),
+        }
     }
 
     /// Brings the port up on this link, or has it wait.
@@ -69,7 +81,7 @@ impl Port {
             self.wait(format!("the interface is down: ip link set {} up", self.name));
             return Ok(());
         }
-        let running = Running::start(&link, self.mode, &self.exports)?;
+        let running = Running::start(&link, self.mode, &self.offer)?;
         self.receiving = Some(running.mode());
         self.state = State::Running(Box::new(running));
         Ok(())
@@ -100,10 +112,15 @@ impl Port {
         let same_device = self.link.as_ref().is_some_and(|known| known.index == link.index);
         match &mut self.state {
             State::Running(running) if same_device && running.queues() == link.rx_queues => {
+                let works = |link: &Link| link.up && link.carrier;
+                let mut announce = running.adapt(&link);
                 if let Some(known) = &self.link {
                     tell_changes(known, &link);
+                    announce |= works(&link) && !works(known);
                 }
-                running.adapt(&link);
+                if announce {
+                    running.announce(self.offer.offered());
+                }
                 self.link = Some(link);
             }
             _ => self.restart(link),
@@ -117,6 +134,34 @@ impl Port {
         if let Err(failure) = self.bring_up(link) {
             self.wait(failure.to_string());
         }
+    }
+
+    /// Announces exports, of which it takes those that it offers, or all of them.
+    pub fn announce(&self, exports: Option<&[usize]>) {
+        if let State::Running(running) = &self.state {
+            match exports {
+                Some(exports) => running.announce(&self.offered(exports)),
+                None => running.announce(self.offer.offered()),
+            }
+        }
+    }
+
+    /// Takes over who may talk to exports, of which it looks at those that it offers.
+    pub fn filter_sources(&mut self, exports: &[usize]) {
+        let offered = self.offered(exports);
+        if let State::Running(running) = &mut self.state {
+            running.filter_sources(&offered);
+        }
+    }
+
+    fn offered(&self, exports: &[usize]) -> Vec<usize> {
+        let is_offered = |index: &&usize| self.offer.offered().binary_search(index).is_ok();
+        exports.iter().filter(is_offered).copied().collect()
+    }
+
+    /// The name of the interface.
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// Whether it has to be looked at again even if the kernel tells of no change.

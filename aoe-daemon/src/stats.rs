@@ -15,6 +15,14 @@ pub enum Stat {
     Writes,
     /// Accepted flushes.
     Flushes,
+    /// Accepted commands to discard.
+    Trims,
+    /// Accepted reads without data, and settings of the disk.
+    OtherCommands,
+    /// Accepted edits of config strings, MAC masks and reservations.
+    Edits,
+    /// Announcements sent.
+    Announcements,
     /// Requests answered without storage: config queries, IDENTIFY, refusals.
     Immediate,
     /// Bytes of sectors read.
@@ -25,12 +33,16 @@ pub enum Stat {
     Failed,
     /// Dropped: not for a target here after all.
     DroppedNotOurs,
-    /// Dropped: ends within the header of its command.
+    /// Dropped: the target has the source masked.
+    DroppedMasked,
+    /// Dropped: ends within the header or the string of its command.
     DroppedShort,
     /// Dropped: a foreign version to a wildcard address.
     DroppedVersion,
-    /// Dropped: the link is too narrow for a sector.
+    /// Dropped: the link is too narrow for a sector, or for the reply.
     DroppedNarrowLink,
+    /// Not answered, as asked: the config string is another.
+    OtherString,
     /// Dropped: the disk has as many requests as it may hold.
     DroppedDiskBusy,
     /// Dropped: no buffer free for the reply.
@@ -41,20 +53,26 @@ pub enum Stat {
 
 impl Stat {
     /// All of them, in the order of their indices.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 22] = [
         Self::Received,
         Self::Replied,
         Self::Reads,
         Self::Writes,
         Self::Flushes,
+        Self::Trims,
+        Self::OtherCommands,
+        Self::Edits,
+        Self::Announcements,
         Self::Immediate,
         Self::BytesRead,
         Self::BytesWritten,
         Self::Failed,
         Self::DroppedNotOurs,
+        Self::DroppedMasked,
         Self::DroppedShort,
         Self::DroppedVersion,
         Self::DroppedNarrowLink,
+        Self::OtherString,
         Self::DroppedDiskBusy,
         Self::DroppedNoBuffer,
         Self::DroppedPortGone,
@@ -68,14 +86,20 @@ impl Stat {
             Self::Reads => "reads",
             Self::Writes => "writes",
             Self::Flushes => "flushes",
+            Self::Trims => "trims",
+            Self::OtherCommands => "other_commands",
+            Self::Edits => "edits",
+            Self::Announcements => "announcements",
             Self::Immediate => "immediate",
             Self::BytesRead => "bytes_read",
             Self::BytesWritten => "bytes_written",
             Self::Failed => "failed",
             Self::DroppedNotOurs => "dropped_not_ours",
+            Self::DroppedMasked => "dropped_masked",
             Self::DroppedShort => "dropped_short",
             Self::DroppedVersion => "dropped_version",
             Self::DroppedNarrowLink => "dropped_narrow_link",
+            Self::OtherString => "other_string",
             Self::DroppedDiskBusy => "dropped_disk_busy",
             Self::DroppedNoBuffer => "dropped_no_buffer",
             Self::DroppedPortGone => "dropped_port_gone",

@@ -6,16 +6,21 @@
 //!
 //! Reads come from the page cache at once where they can. Everything else goes through one
 //! thread for each disk, in the order of arrival: that orders overlapping writes without a lock,
-//! and lets the writes that queue up while the medium is busy share its next flush.
+//! and lets the writes that queue up while the medium is busy share its next flush. Edits of what
+//! the target remembers stand in the same line ([`Disk::park_edit`]).
 
+pub mod backing;
 pub mod create;
+mod discard;
 mod disk;
 pub mod image;
+pub mod medium;
+mod transfer;
 
 pub use disk::Disk;
 
 use crate::mailbox::Mailbox;
-use crate::target::{Outcome, Request};
+use crate::target::{Answer, Edit, Outcome, Port, Request, Target};
 use aoe_xsk::Packet;
 use std::sync::Arc;
 
@@ -45,4 +50,28 @@ pub struct Finished {
     pub export: usize,
     /// How it went.
     pub outcome: Outcome,
+}
+
+/// An edit of a target's lists that waits for its turn.
+pub struct ParkedEdit {
+    /// The frame.
+    pub packet: Packet,
+    /// What to do.
+    pub edit: Edit,
+    /// The port that it came in on.
+    pub port: Port,
+    /// The mailbox of the worker that owns the packet and sends the reply.
+    pub home: Arc<Mailbox>,
+}
+
+/// An edit that is durable, or was refused.
+pub struct Edited {
+    /// The frame.
+    pub packet: Packet,
+    /// What was asked for.
+    pub edit: Edit,
+    /// What to answer.
+    pub answer: Answer,
+    /// The target as it has become.
+    pub target: Arc<Target>,
 }

@@ -1,39 +1,67 @@
 //! The AoE protocol of one target, without I/O: bytes in, bytes out.
 //!
 //! A request frame is answered in place. [`Target::accept`] looks at it and either writes the
-//! reply over it, or says what the storage has to do first; [`Target::finish`] then writes the
-//! reply. In between, the frame and its [`Request`] can be parked for as long as a disk takes.
+//! reply over it, or says what has to happen first: something for the storage, and then
+//! [`Target::finish`] writes the reply; or an edit of what the target remembers, and then, when
+//! that is durable, [`Target::finish_edit`] does. In between, the frame with its [`Request`] or
+//! [`Edit`] can be parked for as long as a disk takes.
 //!
-//! Both see the *head* of the frame: the first buffer that holds it, from its first byte to the
+//! All see the *head* of the frame: the first buffer that holds it, from its first byte to the
 //! end of the buffer, at least [`HEAD_CAPACITY`] bytes. Sector data may go on in further buffers;
 //! only storage touches it.
 //!
-//! Nothing here knows of files, threads, clocks or sockets, and nothing allocates.
+//! A [`Target`] is what it is at one moment. Whatever changes (an edit, a disk that grows or
+//! fails) makes a new one, so that no frame is answered from two states.
+//!
+//! Nothing here knows of files, threads, clocks or sockets, and accepting and finishing requests
+//! allocates nothing.
 
+mod access;
+mod announce;
 mod ata;
 mod config;
+mod edit;
 pub mod identify;
+mod lists;
+mod mask;
 mod reply;
+mod request;
+mod reserve;
+
+pub use access::Access;
+pub use ata::trim_ranges;
+pub use edit::{Answer, Edit, Revision};
+pub use lists::Lists;
+pub use request::{Fault, Ignored, Operation, Outcome, Range, Request, Span, Step, TRIM_BLOCKS};
 
 use aoe_common::address::{Address, Destination};
 use aoe_common::steer::{FrameBytes, Framing};
-use aoe_common::wire::ata::AtaHeader;
 use aoe_common::wire::config::{ConfigHeader, MAX_CONFIG_STRING};
 use aoe_common::wire::identify::Identify;
+use aoe_common::wire::mac_mask::{Directive, MacMaskHeader};
+use aoe_common::wire::reserve::ReserveHeader;
 use aoe_common::wire::{
-    ATA_FRAME_HEADER, AoeError, AoeHeader, ETHERNET_HEADER, FRAME_HEADER, Mac, SECTOR_SIZE,
-    VERSION, VlanTag, command,
+    AoeError, AoeHeader, ETHERNET_HEADER, EthernetHeader, FRAME_HEADER, Mac, VERSION, VlanTag,
+    command,
 };
+use identify::{Description, identify};
 use reply::Reply;
 
 /// Bytes that the head of every frame must have room for: the longest reply without sector data,
-/// a tagged config string.
-pub const HEAD_CAPACITY: usize =
-    FRAME_HEADER + size_of::<VlanTag>() + size_of::<ConfigHeader>() + MAX_CONFIG_STRING;
+/// a tagged MAC mask list.
+pub const HEAD_CAPACITY: usize = FRAME_HEADER
+    + size_of::<VlanTag>()
+    + size_of::<MacMaskHeader>()
+    + MAX_LIST * size_of::<Directive>();
 
-/// How many requests a target says it can hold. Linux uses no more than 64 of it by default; the
-/// receive rings hold more than that for several clients at once.
-pub const BUFFER_COUNT: u16 = 64;
+/// Most entries of a MAC mask list or a reservation: their count has 8 bits.
+pub const MAX_LIST: usize = u8::MAX as usize;
+
+const _: () = {
+    let tagged = FRAME_HEADER + size_of::<VlanTag>();
+    assert!(HEAD_CAPACITY >= tagged + size_of::<ConfigHeader>() + MAX_CONFIG_STRING);
+    assert!(HEAD_CAPACITY >= tagged + size_of::<ReserveHeader>() + MAX_LIST * size_of::<Mac>());
+};
 
 /// Firmware version in config replies, a free value: 0 and this release.
 pub const FIRMWARE_VERSION: u16 = 0x0001;
@@ -43,130 +71,153 @@ pub const FIRMWARE_VERSION: u16 = 0x0001;
 pub struct Port {
     /// Source address of replies.
     pub mac: Mac,
+    /// Most bytes of a frame behind its Ethernet header.
+    pub mtu: usize,
     /// Most sectors per request; 0 on a link too narrow for one.
     pub max_sectors: u8,
+    /// How many requests the port says it can hold for each client, at least 2: Linux starts with
+    /// half of it.
+    pub buffer_count: u16,
 }
 
-/// One target: a disk with an address.
-#[derive(Clone)]
+impl Port {
+    /// Whether a reply with an argument of this many bytes fits the link.
+    const fn fits(&self, argument: usize) -> bool {
+        size_of::<AoeHeader>() + argument <= self.mtu
+    }
+}
+
+/// One target: a disk with an address, as it is at one moment.
+#[derive(Clone, Debug)]
 pub struct Target {
     address: Address,
-    sectors: u64,
-    read_only: bool,
+    vlan: u16,
+    access: Access,
+    description: Description,
+    /// Sectors that can be read and written: fewer than described while the file or device behind
+    /// them is shorter than it was.
+    reachable: u64,
+    failed: bool,
+    lists: Lists,
     identify: Identify,
 }
 
-/// What has to happen next with a frame.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
-    /// Nothing: the frame deserves no answer.
-    Ignore(Ignored),
-    /// The reply is written; it has this many bytes.
-    Reply(usize),
-    /// Storage has to work on this, and then [`Target::finish`].
-    Io(Request),
-}
-
-/// Why a frame deserves no answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ignored {
-    /// It ends within the fixed header of its command.
-    Short,
-    /// A version that we don't speak, sent to a wildcard address.
-    WildcardVersion,
-    /// The port's link is too narrow for a sector.
-    NarrowLink,
-}
-
-/// An accepted request for storage.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Request {
-    /// What to do.
-    pub operation: Operation,
-    aoe_offset: usize,
-}
-
-impl Request {
-    /// Where the sector data begins in the frame, in bytes.
-    pub const fn data_offset(&self) -> usize {
-        self.aoe_offset + (ATA_FRAME_HEADER - ETHERNET_HEADER)
-    }
-
-    /// Bytes of the frame up to the end of its sector data.
-    pub const fn frame_length(&self) -> usize {
-        self.data_offset() + self.operation.data_length()
-    }
-}
-
-/// What storage is asked for. Ranges are within the target, counts within the port's limit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Operation {
-    /// Fill the frame's data from the disk.
-    Read(Range),
-    /// Bring the frame's data to the disk.
-    Write(Range),
-    /// Make everything that was acknowledged before durable.
-    Flush,
-}
-
-impl Operation {
-    /// Bytes of sector data in the frame.
-    pub const fn data_length(&self) -> usize {
-        match self {
-            Self::Read(range) | Self::Write(range) => range.bytes(),
-            Self::Flush => 0,
+impl Target {
+    /// A target at this address for everybody, on untagged frames, that remembers nothing yet.
+    pub fn new(address: Address, description: Description) -> Self {
+        Self {
+            address,
+            vlan: 0,
+            access: Access::default(),
+            reachable: description.sectors,
+            failed: false,
+            lists: Lists::default(),
+            identify: identify(&description),
+            description,
         }
     }
-}
 
-/// Consecutive sectors.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Range {
-    /// First sector.
-    pub lba: u64,
-    /// Number of sectors, at least 1.
-    pub sectors: u8,
-}
-
-impl Range {
-    /// Length in bytes.
-    pub const fn bytes(&self) -> usize {
-        self.sectors as usize * SECTOR_SIZE
+    /// The same, offered on this VLAN; 0 stands for untagged frames.
+    pub fn on_vlan(self, vlan: u16) -> Self {
+        Self { vlan, ..self }
     }
 
-    /// Offset of the first byte on the disk.
-    pub const fn byte_offset(&self) -> u64 {
-        self.lba * SECTOR_SIZE as u64
+    /// The same, with this fixed say in who may talk to it.
+    pub fn with_access(self, access: Access) -> Self {
+        Self { access, ..self }
     }
-}
 
-/// Why a valid request fails; the protocol's registers follow from it in one place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fault {
-    /// The command is not supported, or contradicts itself, or may not be done here.
-    Aborted,
-    /// Part of the range is past the end of the disk.
-    OutOfRange,
-    /// The medium could not be read.
-    ReadFailed,
-    /// The data could not be made durable.
-    WriteFailed,
-}
+    /// The same, remembering this.
+    pub fn with_lists(self, lists: Lists) -> Self {
+        Self { lists, ..self }
+    }
 
-/// How storage fared.
-pub type Outcome = Result<(), Fault>;
+    /// The same with a disk of this size, all of it reachable.
+    pub fn with_sectors(self, sectors: u64) -> Self {
+        self.redescribed(|description| description.sectors = sectors)
+    }
 
-impl Target {
-    /// A target at this address. `identify` is what IDENTIFY DEVICE returns and must tell the
-    /// same size.
-    pub fn new(address: Address, sectors: u64, read_only: bool, identify: Identify) -> Self {
-        debug_assert_eq!(identify.sectors(), sectors);
-        Self { address, sectors, read_only, identify }
+    /// The same, `reachable` of whose sectors can be read and written. The size stays.
+    pub fn with_reachable(self, reachable: u64) -> Self {
+        Self { reachable, ..self }
+    }
+
+    /// The same with read look-ahead on or off.
+    pub fn with_look_ahead(self, on: bool) -> Self {
+        self.redescribed(|description| description.look_ahead = on)
+    }
+
+    /// The same, which has failed: SMART says so from now on.
+    pub fn failed(self) -> Self {
+        Self { failed: true, ..self }
+    }
+
+    fn redescribed(mut self, change: impl FnOnce(&mut Description)) -> Self {
+        change(&mut self.description);
+        self.identify = identify(&self.description);
+        self.reachable = self.description.sectors;
+        self
     }
 
     /// The target's address.
     pub const fn address(&self) -> Address {
         self.address
+    }
+
+    /// The VLAN that it is offered on; 0 stands for untagged frames.
+    pub const fn vlan(&self) -> u16 {
+        self.vlan
+    }
+
+    /// Whether it has failed.
+    pub const fn is_failed(&self) -> bool {
+        self.failed
+    }
+
+    /// What IDENTIFY DEVICE tells of the disk.
+    pub const fn description(&self) -> &Description {
+        &self.description
+    }
+
+    /// Sectors that can be read and written.
+    pub const fn reachable(&self) -> u64 {
+        self.reachable
+    }
+
+    /// What it remembers for its clients.
+    pub const fn lists(&self) -> &Lists {
+        &self.lists
+    }
+
+    /// The fixed say in who may talk to it.
+    pub const fn access(&self) -> &Access {
+        &self.access
+    }
+
+    /// Whether requests from this station are answered at all.
+    pub fn admits(&self, source: Mac) -> bool {
+        self.access.admits(source) && (self.lists.mask.is_empty() || self.lists.masks_in(source))
+    }
+
+    /// Whether a reservation keeps this station from issuing ATA commands.
+    pub fn is_reserved_from(&self, source: Mac) -> bool {
+        !self.lists.reserved.is_empty() && !self.lists.reserved.contains(&source)
+    }
+
+    /// Whether a request that was accepted from this station may still be carried out, now that
+    /// its turn has come.
+    ///
+    /// # Errors
+    ///
+    /// What an edit that came before it has made of it.
+    pub fn still_permits(&self, source: Mac) -> Outcome {
+        if !self.admits(source) {
+            Err(Fault::Masked)
+        } else if self.is_reserved_from(source) {
+            Err(Fault::Reserved)
+        } else {
+            Ok(())
+        }
     }
 
     /// Takes a request frame of `length` bytes that [`steer::verdict`] has found to be for this
@@ -179,42 +230,35 @@ impl Target {
     /// Where `head` is shorter than [`HEAD_CAPACITY`].
     pub fn accept(&self, port: &Port, framing: Framing, head: &mut [u8], length: usize) -> Step {
         assert!(head.len() >= HEAD_CAPACITY, "a frame's head has {} bytes only", head.len());
+        let aoe_offset = framing.aoe_offset;
         let received = &head[..length.min(head.len())];
-        let argument_offset = framing.aoe_offset + size_of::<AoeHeader>();
-        let Some(aoe) = received.header::<AoeHeader>(framing.aoe_offset).copied() else {
+        let (Some(ethernet), Some(aoe)) = (
+            received.header::<EthernetHeader>(0),
+            received.header::<AoeHeader>(aoe_offset).copied(),
+        ) else {
             return Step::Ignore(Ignored::Short);
         };
+        let source = ethernet.source;
+        if !self.admits(source) {
+            return Step::Ignore(Ignored::Masked);
+        }
         let wildcard = Destination { shelf: aoe.shelf.get(), slot: aoe.slot }.is_wildcard();
+        let context = Context { port, aoe_offset, length, source, wildcard };
         if aoe.version() != VERSION {
-            return if wildcard {
-                Step::Ignore(Ignored::WildcardVersion)
-            } else {
-                Step::Reply(
-                    self.reply(port, framing.aoe_offset, head)
-                        .refuse(AoeError::UnsupportedVersion, 0),
-                )
-            };
+            if wildcard {
+                return Step::Ignore(Ignored::WildcardVersion);
+            }
+            return Step::Reply(self.reply(&context, head).refuse(AoeError::UnsupportedVersion, 0));
         }
         if port.max_sectors == 0 {
             return Step::Ignore(Ignored::NarrowLink);
         }
         match aoe.command {
-            command::ATA => match received.header::<AtaHeader>(argument_offset).copied() {
-                Some(ata) => {
-                    let context = ata::Context { port, wildcard, length };
-                    self.accept_ata(context, ata, framing.aoe_offset, head)
-                }
-                None => Step::Ignore(Ignored::Short),
-            },
-            command::CONFIG => match received.header::<ConfigHeader>(argument_offset).copied() {
-                Some(query) => {
-                    Step::Reply(self.query_config(port, query, framing.aoe_offset, head))
-                }
-                None => Step::Ignore(Ignored::Short),
-            },
-            _ => Step::Reply(
-                self.reply(port, framing.aoe_offset, head).refuse(AoeError::UnrecognizedCommand, 0),
-            ),
+            command::ATA => self.accept_ata(&context, head),
+            command::CONFIG => self.query_config(&context, head),
+            command::MAC_MASK => self.accept_mask(&context, head),
+            command::RESERVE => self.accept_reserve(&context, head),
+            _ => Step::Reply(self.reply(&context, head).refuse(AoeError::UnrecognizedCommand, 0)),
         }
     }
 
@@ -227,10 +271,39 @@ impl Target {
         head: &mut [u8],
         outcome: Outcome,
     ) -> usize {
-        self.reply(port, request.aoe_offset, head).complete(request.operation, outcome)
+        Reply::to_request(head, request.aoe_offset, port.mac, self.address)
+            .complete(request.operation, outcome)
     }
 
-    fn reply<'a>(&self, port: &Port, aoe_offset: usize, head: &'a mut [u8]) -> Reply<'a> {
-        Reply::to_request(head, aoe_offset, port.mac, self.address)
+    fn reply<'a>(&self, context: &Context<'_>, head: &'a mut [u8]) -> Reply<'a> {
+        Reply::to_request(head, context.aoe_offset, context.port.mac, self.address)
+    }
+}
+
+/// What is known of a request before its argument is looked at.
+#[derive(Clone, Copy)]
+struct Context<'a> {
+    /// The port that it came in on.
+    port: &'a Port,
+    aoe_offset: usize,
+    /// Length of the frame in bytes.
+    length: usize,
+    /// Who sent it.
+    source: Mac,
+    /// Whether it was sent to a wildcard address.
+    wildcard: bool,
+}
+
+impl Context<'_> {
+    /// The argument, as far as the head has it; nothing but sector data goes beyond that.
+    fn argument<'h>(&self, head: &'h [u8]) -> &'h [u8] {
+        let start = self.aoe_offset + (FRAME_HEADER - ETHERNET_HEADER);
+        head.get(start..self.length.min(head.len())).unwrap_or_default()
+    }
+
+    /// The step that ends in an edit.
+    fn persist(&self, edit: edit::Kind) -> Step {
+        let Self { aoe_offset, length, source, .. } = *self;
+        Step::Persist(Edit { kind: edit, aoe_offset, length, source })
     }
 }

@@ -4,13 +4,16 @@
 //! what is answered with one wake-up. Requests that wait for a disk are parked there and come back
 //! through the mailbox. Nothing on the way allocates, locks or logs.
 
+mod announcements;
+
 use crate::control::report::{QueueReport, buffer_counts, kernel_counts, worker_counts};
-use crate::exports::{Export, Exports};
+use crate::exports::Offer;
 use crate::mailbox::{Mailbox, Message};
 use crate::port::Facts;
 use crate::stats::{Stat, Stats};
-use crate::storage::{Finished, Job, Parked};
-use crate::target::{Ignored, Operation, Outcome, Step, Target};
+use crate::storage::{Edited, Finished, Job, Parked, ParkedEdit};
+use crate::target::{Edit, Fault, Ignored, Operation, Outcome, Step, Target};
+use announcements::Announcements;
 use aoe_common::address::Destination;
 use aoe_common::steer::{self, FrameBytes, Framing, ServedKey, Verdict};
 use aoe_common::wire::AoeHeader;
@@ -22,6 +25,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 use tracing::warn;
+
+pub use announcements::Announcement;
 
 /// Frames taken from the ring in one pass.
 const BURST: usize = 64;
@@ -39,6 +44,8 @@ pub enum Order {
     Stop,
     /// Tell how things are.
     Report(oneshot::Sender<QueueReport>),
+    /// Announce these of the port's exports.
+    Announce(Vec<Announcement>),
 }
 
 /// A worker before its thread starts.
@@ -46,7 +53,7 @@ pub struct Worker {
     number: u32,
     cpu: Option<usize>,
     queue: Queue,
-    exports: Arc<Exports>,
+    offer: Arc<Offer>,
     port: Arc<Facts>,
     stats: Stats,
     mailbox: Arc<Mailbox>,
@@ -55,6 +62,7 @@ pub struct Worker {
     fanout: VecDeque<(Packet, usize)>,
     /// Replies that the transmit ring had no room for, oldest first.
     outbox: VecDeque<Packet>,
+    announcements: Announcements,
     parked: usize,
     stopping: bool,
 }
@@ -65,7 +73,7 @@ impl Worker {
         number: u32,
         cpu: Option<usize>,
         queue: Queue,
-        exports: Arc<Exports>,
+        offer: Arc<Offer>,
         port: Arc<Facts>,
         mailbox: Arc<Mailbox>,
     ) -> Self {
@@ -74,13 +82,14 @@ impl Worker {
             number,
             cpu,
             queue,
-            exports,
+            offer,
             port,
             stats: Stats::default(),
             mailbox,
             burst: Vec::with_capacity(BURST),
             fanout: VecDeque::with_capacity(chunks),
             outbox: VecDeque::with_capacity(chunks),
+            announcements: Announcements::default(),
             parked: 0,
             stopping: false,
         }
@@ -106,18 +115,20 @@ impl Worker {
 
     /// One pass over everything that may have work; whether there was any.
     fn pass(&mut self) -> bool {
-        let exports = Arc::clone(&self.exports);
-        let mut worked = self.read_mailbox(&exports);
+        let offer = Arc::clone(&self.offer);
+        let mut worked = self.read_mailbox(&offer);
         worked |= self.resend();
-        worked |= self.continue_fanout(&exports);
+        worked |= self.continue_fanout(&offer);
         if self.takes_frames() {
             let mut burst = std::mem::take(&mut self.burst);
             worked |= self.queue.receive(&mut burst, BURST) > 0;
             self.stats.add(Stat::Received, burst.len() as u64);
             for packet in burst.drain(..) {
-                self.receive(&exports, packet);
+                self.receive(&offer, packet);
             }
             self.burst = burst;
+            // After the requests: they never wait for announcements.
+            worked |= self.announce(&offer);
         }
         worked | (self.queue.flush() == Flushed::Pending)
     }
@@ -129,40 +140,45 @@ impl Worker {
         self.outbox.is_empty() && self.fanout.is_empty()
     }
 
-    fn read_mailbox(&mut self, exports: &Exports) -> bool {
+    fn read_mailbox(&mut self, offer: &Offer) -> bool {
         let mut any = false;
         while let Some(message) = self.mailbox.take() {
             any = true;
             match message {
                 Message::Finished(Finished { job, export, outcome }) => {
                     self.parked -= 1;
-                    self.finish(&exports.all()[export].target, job, outcome);
+                    self.finish(&offer.export(export).record.current(), job, outcome);
+                }
+                Message::Edited(edited) => {
+                    self.parked -= 1;
+                    self.finish_edit(edited);
                 }
                 Message::Order(Order::Stop) => self.stopping = true,
                 Message::Order(Order::Report(answer)) => {
                     // Whoever asked may have lost patience.
                     let _ = answer.send(self.report());
                 }
+                Message::Order(Order::Announce(more)) => self.announcements.add(more),
             }
         }
         any
     }
 
     /// A frame from the ring: to the one export that it is for, or to each in turn.
-    fn receive(&mut self, exports: &Exports, packet: Packet) {
-        let Some((framing, key)) = self.examine(exports, packet.head()) else {
+    fn receive(&mut self, offer: &Offer, packet: Packet) {
+        let Some((framing, key)) = self.examine(offer, packet.head()) else {
             self.discard(packet, Stat::DroppedNotOurs);
             return;
         };
-        match *exports.named(key) {
-            [export] => self.accept(exports, export, framing, packet),
+        match *offer.named(key) {
+            [export] => self.accept(offer, export, framing, packet),
             _ => self.fanout.push_back((packet, 0)),
         }
     }
 
     /// Where the headers of a frame for us are and whom it names; `None` where it is not for us.
-    fn examine(&self, exports: &Exports, frame: &[u8]) -> Option<(Framing, ServedKey)> {
-        let Verdict::Steer = steer::verdict(frame, self.port.get().mac, exports) else {
+    fn examine(&self, offer: &Offer, frame: &[u8]) -> Option<(Framing, ServedKey)> {
+        let Verdict::Steer = steer::verdict(frame, self.port.get().mac, offer) else {
             return None;
         };
         let (_, framing) = steer::framing(frame)?;
@@ -172,26 +188,26 @@ impl Worker {
     }
 
     /// Answers wildcards, one export after the other, as fast as replies leave.
-    fn continue_fanout(&mut self, exports: &Exports) -> bool {
+    fn continue_fanout(&mut self, offer: &Offer) -> bool {
         let mut any = false;
         while self.outbox.is_empty() {
             let Some((packet, next)) = self.fanout.pop_front() else { break };
-            let Some((framing, key)) = self.examine(exports, packet.head()) else {
+            let Some((framing, key)) = self.examine(offer, packet.head()) else {
                 // The port's address has changed since.
                 self.discard(packet, Stat::DroppedNotOurs);
                 any = true;
                 continue;
             };
-            match &exports.named(key)[next..] {
+            match &offer.named(key)[next..] {
                 [] => self.queue.recycle(packet),
-                [last] => self.accept(exports, *last, framing, packet),
+                [last] => self.accept(offer, *last, framing, packet),
                 [export, ..] => {
                     let Some(copy) = self.copy_of(&packet) else {
                         self.fanout.push_front((packet, next));
                         break;
                     };
                     self.fanout.push_front((packet, next + 1));
-                    self.accept(exports, *export, framing, copy);
+                    self.accept(offer, *export, framing, copy);
                 }
             }
             any = true;
@@ -209,21 +225,23 @@ impl Worker {
         Some(copy)
     }
 
-    fn accept(&mut self, exports: &Exports, index: usize, framing: Framing, mut packet: Packet) {
+    fn accept(&mut self, offer: &Offer, index: usize, framing: Framing, mut packet: Packet) {
         let length = packet.len();
-        let target = &exports.all()[index].target;
-        match target.accept(&self.port.get(), framing, packet.head_mut(), length) {
+        let target = offer.export(index).record.current();
+        let port = self.port.get();
+        match target.accept(&port, framing, packet.head_mut(), length) {
             Step::Ignore(reason) => self.discard(packet, dropped(reason)),
             Step::Reply(length) => {
                 self.stats.add(Stat::Immediate, 1);
                 self.reply(packet, length);
             }
-            Step::Io(request) => self.start(exports, index, Job { packet, request }),
+            Step::Io(request) => self.start(offer, index, &target, Job { packet, request }),
+            Step::Persist(edit) => self.start_edit(offer, index, packet, edit),
         }
     }
 
     /// Gives a request to storage, and answers it if that is done at once.
-    fn start(&mut self, exports: &Exports, index: usize, mut job: Job) {
+    fn start(&mut self, offer: &Offer, index: usize, target: &Target, mut job: Job) {
         let operation = job.request.operation;
         self.stats.add(accepted(operation), 1);
         // The reply to a read is longer than the request: storage reads right into it.
@@ -233,7 +251,7 @@ impl Worker {
             self.discard(job.packet, Stat::DroppedNoBuffer);
             return;
         }
-        let Export { target, disk } = &exports.all()[index];
+        let disk = &offer.export(index).disk;
         if let Some(outcome) = disk.now(&mut job) {
             self.finish(target, job, outcome);
             return;
@@ -249,13 +267,36 @@ impl Worker {
         let Job { mut packet, request } = job;
         let bytes = request.operation.data_length() as u64;
         match (request.operation, outcome) {
+            (_, Err(Fault::Masked)) => {
+                self.discard(packet, Stat::DroppedMasked);
+                return;
+            }
+            (_, Err(_)) => self.stats.add(Stat::Failed, 1),
             (Operation::Read(_), Ok(())) => self.stats.add(Stat::BytesRead, bytes),
             (Operation::Write(_), Ok(())) => self.stats.add(Stat::BytesWritten, bytes),
-            (Operation::Flush, Ok(())) => {}
-            (_, Err(_)) => self.stats.add(Stat::Failed, 1),
+            (_, Ok(())) => {}
         }
         let length = target.finish(&self.port.get(), request, packet.head_mut(), outcome);
         self.reply(packet, length);
+    }
+
+    /// Gives an edit to the disk before which the target is: it is answered after what was
+    /// accepted before it.
+    fn start_edit(&mut self, offer: &Offer, index: usize, packet: Packet, edit: Edit) {
+        self.stats.add(Stat::Edits, 1);
+        let (port, home) = (self.port.get(), Arc::clone(&self.mailbox));
+        match offer.export(index).disk.park_edit(ParkedEdit { packet, edit, port, home }) {
+            Ok(()) => self.parked += 1,
+            Err(refused) => self.discard(refused.packet, Stat::DroppedDiskBusy),
+        }
+    }
+
+    fn finish_edit(&mut self, edited: Edited) {
+        let Edited { mut packet, edit, answer, target } = edited;
+        match target.finish_edit(&self.port.get(), &edit, packet.head_mut(), answer) {
+            Some(length) => self.reply(packet, length),
+            None => self.discard(packet, Stat::DroppedNarrowLink),
+        }
     }
 
     fn reply(&mut self, mut packet: Packet, length: usize) {
@@ -313,7 +354,7 @@ impl Worker {
             return;
         }
         let waits = matches!(self.queue.flush(), Flushed::Pending | Flushed::LinkDown);
-        let pending = waits || !self.takes_frames();
+        let pending = waits || !self.takes_frames() || !self.announcements.is_empty();
         let timeout = Timespec { tv_sec: 0, tv_nsec: RETRY.as_nanos() as i64 };
         let mut fds = [
             PollFd::from_borrowed_fd(self.mailbox.bell(), PollFlags::IN),
@@ -370,6 +411,8 @@ impl Worker {
 
 const fn dropped(reason: Ignored) -> Stat {
     match reason {
+        Ignored::Masked => Stat::DroppedMasked,
+        Ignored::OtherString => Stat::OtherString,
         Ignored::Short => Stat::DroppedShort,
         Ignored::WildcardVersion => Stat::DroppedVersion,
         Ignored::NarrowLink => Stat::DroppedNarrowLink,
@@ -381,5 +424,7 @@ const fn accepted(operation: Operation) -> Stat {
         Operation::Read(_) => Stat::Reads,
         Operation::Write(_) => Stat::Writes,
         Operation::Flush => Stat::Flushes,
+        Operation::Trim => Stat::Trims,
+        Operation::Verify(_) | Operation::LookAhead(_) => Stat::OtherCommands,
     }
 }

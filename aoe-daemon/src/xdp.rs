@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use aoe_common::address::Address;
 use aoe_common::counters::Counter;
-use aoe_common::steer::ServedKey;
+use aoe_common::steer::{Filter, ServedKey, SourceKey};
 use aoe_common::wire::Mac;
 use aya::maps::{Array, HashMap, MapData, PerCpuArray, XskMap};
 use aya::programs::links::FdLink;
@@ -40,6 +40,8 @@ pub struct Steering {
     ebpf: Ebpf,
     attached: Option<FdLink>,
     targets: BTreeSet<(u16, Address)>,
+    /// What the map of sources holds.
+    sources: BTreeSet<SourceKey>,
     maps: Maps,
 }
 
@@ -47,6 +49,7 @@ pub struct Steering {
 struct Maps {
     sockets: XskMap<MapData>,
     served: HashMap<MapData, u64, u8>,
+    sources: HashMap<MapData, [u64; 2], u8>,
     port: Array<MapData, [u8; 6]>,
     counters: PerCpuArray<MapData, u64>,
 }
@@ -98,9 +101,45 @@ impl Steering {
     pub fn add_target(&mut self, vlan_id: u16, target: Address) -> Result<(), MapError> {
         self.targets.insert((vlan_id, target));
         for name in names(vlan_id, target) {
-            self.maps.served.insert(name, 0, 0).map_err(in_map("SERVED"))?;
+            self.maps.served.insert(name, Filter::Everybody as u8, 0).map_err(in_map("SERVED"))?;
         }
         Ok(())
+    }
+
+    /// From now on drops what comes to this name of a target from sources that it masks: `entries`
+    /// says of sources what the filter asks of them.
+    ///
+    /// At no moment of the change is a source dropped that is admitted before and after it: while
+    /// the entries change, the name admits everybody.
+    ///
+    /// # Errors
+    ///
+    /// The map of sources is full. Then the name admits everybody, and its targets have to drop
+    /// what they mask.
+    pub fn set_filter(
+        &mut self,
+        name: ServedKey,
+        filter: Filter,
+        entries: impl Iterator<Item = (Mac, u8)>,
+    ) -> Result<(), MapError> {
+        self.set_mode(name, Filter::Everybody)?;
+        let first = SourceKey::new(name, Mac([0; 6]));
+        let last = SourceKey::new(name, Mac::BROADCAST);
+        let old: Vec<SourceKey> = self.sources.range(first..=last).copied().collect();
+        for key in old {
+            self.maps.sources.remove(&key.bits()).map_err(in_map("SOURCES"))?;
+            self.sources.remove(&key);
+        }
+        for (source, value) in entries {
+            let key = SourceKey::new(name, source);
+            self.maps.sources.insert(key.bits(), value, 0).map_err(in_map("SOURCES"))?;
+            self.sources.insert(key);
+        }
+        self.set_mode(name, filter)
+    }
+
+    fn set_mode(&mut self, name: ServedKey, filter: Filter) -> Result<(), MapError> {
+        self.maps.served.insert(name.bits(), filter as u8, 0).map_err(in_map("SERVED"))
     }
 
     /// Serves a target on a VLAN no more.
@@ -175,7 +214,7 @@ impl Steering {
 
 impl fmt::Debug for Steering {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { ebpf: _, attached, targets, maps: _ } = self;
+        let Self { ebpf: _, attached, targets, sources: _, maps: _ } = self;
         f.debug_struct("Steering")
             .field("attached", attached)
             .field("targets", targets)

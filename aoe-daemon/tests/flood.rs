@@ -57,6 +57,7 @@ impl Daemon {
         // It shows /sys as it is in the namespace, too, and becomes the daemon.
         command.args(["netns", "exec", &namespace.0, env!("CARGO_BIN_EXE_aoe-daemon")]);
         command.args(["--iface", "target", "--control"]).arg(directory.join("control"));
+        command.arg("--state-dir").arg(directory.join("state"));
         for slot in 1..=EXPORTS {
             let image = directory.join(slot.to_string());
             File::create(&image).unwrap().set_len(1 << 20).unwrap();

@@ -4,17 +4,22 @@
 
 mod support;
 
+use aoe_common::counters::Counter;
 use aoe_common::steer::Verdict;
+use aoe_common::wire::Mac;
 use aoe_daemon::target::Operation;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use support::frame::{BROADCAST, CLIENT, Frame, Registers, TARGET, pattern};
-use support::rig::{MemoryDisk, Rig, sectors_per_frame};
+use support::model::Model;
+use support::rig::{BUFFER_COUNT, MemoryDisk, Rig, sectors_per_frame};
 
 /// Sectors of every disk here: few, so that requests often meet.
 const SECTORS: usize = 64;
 /// Shelf, slot and VLAN of the exports; the second one is read-only.
 const EXPORTS: [(u16, u8, u16); 3] = [(0, 1, 0), (0, 2, 0), (7, 3, 5)];
+/// Another client.
+const OTHER: [u8; 6] = [0x02, 0, 0, 0, 0, 9];
 
 fn rig(mtu: usize) -> Rig {
     let mut rig = Rig::with_disk(mtu, false, pattern(1, SECTORS));
@@ -29,14 +34,16 @@ fn mtu() -> impl Strategy<Value = usize> {
 
 fn station() -> impl Strategy<Value = [u8; 6]> {
     prop_oneof![
-        8 => Just(CLIENT), 8 => Just(TARGET), 4 => Just(BROADCAST), 1 => any::<[u8; 6]>(),
+        8 => Just(CLIENT), 8 => Just(TARGET), 4 => Just(BROADCAST), 2 => Just(OTHER),
+        1 => any::<[u8; 6]>(),
     ]
 }
 
 fn registers() -> impl Strategy<Value = Registers> {
     let opcode = prop_oneof![
-        8 => prop::sample::select(vec![0x20, 0x21, 0x24, 0x30, 0x31, 0x34]),
-        3 => prop::sample::select(vec![0xE5, 0xE7, 0xEA, 0xEC, 0x06, 0xEF]),
+        8 => prop::sample::select(vec![0x20, 0x21, 0x24, 0x25, 0x30, 0x31, 0x34, 0x35, 0xCA]),
+        2 => prop::sample::select(vec![0x06, 0x06, 0x40, 0x42]),
+        3 => prop::sample::select(vec![0xE0, 0xE5, 0xE7, 0xEA, 0xEC, 0xEF, 0xB0, 0x90]),
         1 => any::<u8>(),
     ];
     let aflags = prop_oneof![4 => Just(0x41), 4 => Just(0x40), 2 => Just(1), 1 => any::<u8>()];
@@ -45,7 +52,10 @@ fn registers() -> impl Strategy<Value = Registers> {
         8 => (0..SECTORS as u64 + 4).prop_map(u64::to_le_bytes),
         1 => any::<[u8; 8]>(),
     ];
-    let rest = (any::<u8>(), any::<[u8; 2]>());
+    let feature = prop_oneof![
+        3 => Just(1), 2 => prop::sample::select(vec![0x03, 0x55, 0xAA, 0xD8, 0xDA]), 1 => any::<u8>(),
+    ];
+    let rest = (feature, any::<[u8; 2]>());
     (opcode, aflags, count, lba, rest).prop_map(
         |(command, aflags, count, [a, b, c, d, e, f, ..], (feature, reserved))| Registers {
             aflags,
@@ -75,8 +85,75 @@ fn data(count: u8) -> impl Strategy<Value = Vec<u8>> {
 }
 
 fn ata() -> impl Strategy<Value = Frame> {
-    registers().prop_flat_map(|registers| {
+    let transfer = registers().prop_flat_map(|registers| {
         data(registers.count).prop_map(move |data| Frame::ata(registers).with_data(&data))
+    });
+    prop_oneof![12 => transfer, 1 => trim(), 1 => smart()]
+}
+
+/// TRIM whose ranges are within the disk, mostly.
+fn trim() -> impl Strategy<Value = Frame> {
+    let range = (0..SECTORS as u64 + 1, 0..4_u16);
+    vec(range, 0..8).prop_map(|ranges| {
+        let mut list = vec![0; 512];
+        for (entry, (lba, sectors)) in list.chunks_mut(8).zip(ranges) {
+            entry.copy_from_slice(&lba.to_le_bytes());
+            entry[6..].copy_from_slice(&sectors.to_le_bytes());
+        }
+        let registers =
+            Registers { aflags: 0x41, feature: 1, count: 1, ..Registers::command(0x06) };
+        Frame::ata(registers).with_data(&list)
+    })
+}
+
+fn smart() -> impl Strategy<Value = Frame> {
+    prop_oneof![Just(0xD8), Just(0xDA), any::<u8>()].prop_map(|feature| {
+        let lba = [0, 0x4F, 0xC2, 0xA0, 0, 0];
+        Frame::ata(Registers { feature, lba, ..Registers::command(0xB0) })
+    })
+}
+
+/// Few strings, so that they meet, and long ones.
+fn config() -> impl Strategy<Value = Frame> {
+    let string = prop_oneof![
+        4 => Just(vec![]), 4 => Just(b"hel".to_vec()), 4 => Just(b"hello".to_vec()),
+        1 => vec(any::<u8>(), 0..1030),
+    ];
+    (0..7_u8, string, any::<[u8; 5]>(), -1..2_i16).prop_map(|(command, string, rest, off)| {
+        let length = (string.len() as i16 + if off == 1 { 1 } else { 0 }) as u16;
+        let mut argument = rest.to_vec();
+        argument.push(rest[4] & 0xF0 | command);
+        argument.extend(length.to_be_bytes());
+        Frame::request(1, argument).with_data(&string)
+    })
+}
+
+/// Stations of lists: few, and mostly such as send frames here.
+fn listed() -> impl Strategy<Value = [u8; 6]> {
+    prop_oneof![4 => Just(CLIENT), 2 => Just(OTHER), 1 => Just(BROADCAST), 1 => any::<[u8; 6]>()]
+}
+
+fn mask() -> impl Strategy<Value = Frame> {
+    // Deletions outnumber additions, so that the client is not locked out for long.
+    let directive = (prop::sample::select(vec![0, 1, 2, 2, 1, 2, 3]), listed());
+    let count = prop_oneof![8 => Just(None), 1 => any::<u8>().prop_map(Some)];
+    (0..3_u8, vec(directive, 0..6), count).prop_map(|(command, directives, count)| {
+        let count = count.unwrap_or(directives.len() as u8);
+        let mut argument = vec![command, command, command, count];
+        for (command, mac) in directives {
+            argument.extend([command, command]);
+            argument.extend(mac);
+        }
+        Frame::request(2, argument)
+    })
+}
+
+fn reserve() -> impl Strategy<Value = Frame> {
+    let count = prop_oneof![8 => Just(None), 1 => any::<u8>().prop_map(Some)];
+    let stations = prop_oneof![Just(vec![]), vec(listed(), 0..4)];
+    (0..4_u8, stations, count).prop_map(|(command, stations, count)| {
+        let count = count.unwrap_or(stations.len() as u8);
+        Frame::request(3, [vec![command, count], stations.concat()].concat())
     })
 }
 
@@ -84,7 +161,9 @@ fn ata() -> impl Strategy<Value = Frame> {
 fn likely_frame() -> impl Strategy<Value = Frame> {
     let body = prop_oneof![
         6 => ata(),
-        2 => (0..6_u8).prop_map(Frame::config),
+        2 => config(),
+        2 => mask(),
+        2 => reserve(),
         1 => (any::<u8>(), vec(any::<u8>(), 0..200))
             .prop_map(|(command, argument)| Frame::request(command, argument)),
     ];
@@ -177,9 +256,16 @@ fn concerned(frame: &[u8]) -> usize {
 /// Sends a frame, and checks what holds for all frames.
 fn ask(rig: &mut Rig, frame: &[u8]) -> Result<Vec<Vec<u8>>, TestCaseError> {
     let before: Vec<MemoryDisk> = rig.exports.iter().map(|export| export.disk.clone()).collect();
+    let verdict = rig.verdict(frame);
     let replies = rig.ask(frame);
     let concerned = concerned(frame);
-    prop_assert_eq!(rig.verdict(frame) == Verdict::Steer, concerned > 0);
+    match verdict {
+        Verdict::Steer => prop_assert!(concerned > 0),
+        Verdict::Drop(Counter::DroppedMasked) => {
+            prop_assert!(concerned > 0 && replies.is_empty());
+        }
+        _ => prop_assert_eq!(concerned, 0),
+    }
     prop_assert!(replies.len() <= concerned, "{} replies of {concerned}", replies.len());
 
     let asked: Vec<Operation> =
@@ -198,84 +284,31 @@ fn is_wildcard(frame: &[u8]) -> bool {
     frame.len() >= at + 5 && (frame[at + 2..at + 4] == [0xFF, 0xFF] || frame[at + 4] == 0xFF)
 }
 
-/// A disk as an array, and what it says to each command; nothing of the code under test.
-struct Model {
-    bytes: Vec<u8>,
-    read_only: bool,
-    limit: u8,
+/// The models of what [`rig`] has.
+fn models(mtu: usize) -> Vec<Model> {
+    let model = |seed, (shelf, slot, vlan): (u16, u8, u16)| Model {
+        shelf,
+        slot,
+        vlan,
+        read_only: seed == 2,
+        mtu,
+        limit: sectors_per_frame(mtu),
+        buffer_count: BUFFER_COUNT,
+        bytes: pattern(seed, SECTORS),
+        config_string: vec![],
+        mask: vec![],
+        reserved: vec![],
+    };
+    (1..).zip(EXPORTS).map(|(seed, export)| model(seed, export)).collect()
 }
 
-/// What a command must be answered with.
-#[derive(Debug, PartialEq, Eq)]
-enum Expected {
-    BadArgument,
-    Failed { status: u8, error: u8 },
-    Done { count: u8, data: Vec<u8> },
-}
-
-const ABORTED: Expected = Expected::Failed { status: 0x41, error: 0x04 };
-const NOT_FOUND: Expected = Expected::Failed { status: 0x41, error: 0x10 };
-
-impl Model {
-    fn obey(&mut self, registers: Registers, data: &[u8]) -> Expected {
-        let [a, b, c, d, e, f] = registers.lba;
-        let lba28 = u64::from_le_bytes([a, b, c, d % 16, 0, 0, 0, 0]);
-        let lba48 = u64::from_le_bytes([a, b, c, d, e, f, 0, 0]);
-        match registers.command {
-            0x20 | 0x21 => self.read(registers, lba28),
-            0x24 => self.read(registers, lba48),
-            0x30 | 0x31 => self.write(registers, lba28, data),
-            0x34 => self.write(registers, lba48, data),
-            0xE7 | 0xEA => Expected::Done { count: 0, data: Vec::new() },
-            0xE5 => Expected::Done { count: 255, data: Vec::new() },
-            _ => ABORTED,
-        }
+/// Without what IDENTIFY DEVICE says, which other tests look at.
+fn comparable(frame: &[u8], mut reply: Vec<u8>) -> Vec<u8> {
+    let at = if frame[12..14] == [0x81, 0x00] { 18 } else { 14 };
+    if frame.get(at + 5) == Some(&0) && frame.get(at + 13) == Some(&0xEC) && reply.len() > 500 {
+        reply[at + 22..].fill(0);
     }
-
-    fn read(&self, registers: Registers, lba: u64) -> Expected {
-        let Registers { aflags, count, .. } = registers;
-        if aflags & 1 != 0 || count == 0 || count > self.limit {
-            return ABORTED;
-        }
-        if lba + u64::from(count) > SECTORS as u64 {
-            return NOT_FOUND;
-        }
-        let start = lba as usize * 512;
-        let data = self.bytes[start..start + usize::from(count) * 512].to_vec();
-        Expected::Done { count: 0, data }
-    }
-
-    fn write(&mut self, registers: Registers, lba: u64, data: &[u8]) -> Expected {
-        let Registers { aflags, count, .. } = registers;
-        if aflags & 1 == 0 || self.read_only || count == 0 || count > self.limit {
-            return ABORTED;
-        }
-        let Some(data) = data.get(..usize::from(count) * 512) else {
-            return Expected::BadArgument;
-        };
-        if lba + u64::from(count) > SECTORS as u64 {
-            return NOT_FOUND;
-        }
-        let start = lba as usize * 512;
-        self.bytes[start..start + data.len()].copy_from_slice(data);
-        Expected::Done { count: 0, data: Vec::new() }
-    }
-}
-
-/// What a reply to an ATA command says; the invariants have looked at the rest of it.
-fn said(reply: &[u8], asked_for: u8) -> Expected {
-    if reply[14] == 0x1C {
-        assert_eq!(reply[15], 2, "AoE error");
-        return Expected::BadArgument;
-    }
-    let (error, count, status) = (reply[25], reply[26], reply[27]);
-    if status == 0x40 {
-        assert_eq!(error, 0, "an error register without an error");
-        let data = if reply.len() > 60 { reply[36..].to_vec() } else { Vec::new() };
-        return Expected::Done { count, data };
-    }
-    assert_eq!(count, asked_for, "a failed command returns its count");
-    Expected::Failed { status, error }
+    reply
 }
 
 proptest! {
@@ -302,31 +335,29 @@ proptest! {
         }
     }
 
+    /// Every reply, whole, and everything that is remembered, after any sequence of frames.
     #[test]
-    fn disks_agree_with_an_array(
-        mtu in prop_oneof![Just(1500_usize), Just(9000)],
-        read_only in any::<bool>(),
-        requests in vec(ata(), 1..40),
+    fn targets_agree_with_their_models(
+        mtu in prop_oneof![4 => Just(1500_usize), 4 => Just(9000), 1 => Just(600), 1 => Just(100)],
+        frames in vec(prop_oneof![3 => likely_frame().prop_map(|frame| frame.bytes()),
+                                  1 => damaged_frame()], 1..60),
     ) {
-        let content = pattern(1, SECTORS);
-        let mut rig = Rig::with_disk(mtu, read_only, content.clone());
-        let mut model = Model { bytes: content, read_only, limit: sectors_per_frame(mtu) };
-        for request in requests {
-            let (argument, data) = request.argument.split_at(12);
-            if argument[3] == 0xEC {
-                continue;
+        let mut rig = rig(mtu);
+        let mut models = models(mtu);
+        for frame in frames {
+            let replies = ask(&mut rig, &frame)?;
+            let got: Vec<_> = replies.into_iter().map(|reply| comparable(&frame, reply)).collect();
+            let expected: Vec<_> =
+                models.iter_mut().filter_map(|model| model.answer(&frame)).collect();
+            prop_assert_eq!(got, expected, "to {:02x?}", &frame[..frame.len().min(80)]);
+            for (export, model) in rig.exports.iter().zip(&models) {
+                prop_assert!(export.disk.bytes == model.bytes, "the disks differ");
+                let lists = export.lists();
+                prop_assert_eq!(&lists.config_string, &model.config_string);
+                let macs = |list: &[Mac]| list.iter().map(|mac| mac.0).collect::<Vec<_>>();
+                prop_assert_eq!(macs(&lists.mask), &model.mask[..]);
+                prop_assert_eq!(macs(&lists.reserved), &model.reserved[..]);
             }
-            let registers = Registers {
-                aflags: argument[0],
-                feature: argument[1],
-                count: argument[2],
-                command: argument[3],
-                lba: argument[4..10].try_into().expect("six bytes"),
-                reserved: [0; 2],
-            };
-            let reply = rig.ask_one(&request.bytes()).expect("ATA commands are answered");
-            prop_assert_eq!(said(&reply, registers.count), model.obey(registers, data));
-            prop_assert!(rig.disk().bytes == model.bytes, "{registers:?}: the disks differ");
         }
     }
 }

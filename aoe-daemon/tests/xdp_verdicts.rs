@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 
 use aoe_common::address::Address;
 use aoe_common::counters::Counter;
-use aoe_common::steer::{Verdict, cases};
+use aoe_common::steer::{ADMIT, Filter, REFUSE, Verdict, cases};
 use aoe_common::wire::Mac;
 use aoe_daemon::xdp::Steering;
 use rustix::net::{AddressFamily, SocketType, socket};
@@ -20,6 +20,10 @@ fn loaded() -> Steering {
     steering.set_mac(cases::PORT).expect("the port's address is set");
     for (vlan_id, target) in cases::served() {
         steering.add_target(vlan_id, target).expect("the target is added");
+    }
+    for (name, filter, source, value) in cases::filters() {
+        let entries = [(source, value)].into_iter();
+        steering.set_filter(name, filter, entries).expect("the filter is set");
     }
     steering
 }
@@ -136,4 +140,45 @@ fn frames_follow_the_port_to_another_address() {
     assert_eq!(run(&steering, &frame).1, [Counter::Seen, Counter::PassedOtherStation]);
     frame[..6].copy_from_slice(&moved.0);
     assert_eq!(run(&steering, &frame).1, [Counter::Seen, Counter::Steered]);
+}
+
+#[test]
+#[ignore = "needs root: cargo xtask test runs it"]
+fn a_filter_replaces_the_one_before() {
+    let mut steering = loaded();
+    let _socket = bind(&mut steering);
+    let case = cases::all().find(|case| case.name == "a listed source").expect("it is there");
+    let source = Mac(case.frame()[6..12].try_into().expect("a source"));
+    let stranger = Mac([0x02, 0, 0, 0, 0, 0x66]);
+    let (name, ..) = cases::filters()[0];
+    let steps = [
+        (Filter::Listed, vec![(stranger, ADMIT)], XDP_DROP),
+        (Filter::Listed, vec![(stranger, ADMIT), (source, ADMIT)], XDP_REDIRECT),
+        (Filter::Unlisted, vec![(stranger, REFUSE)], XDP_REDIRECT),
+        (Filter::Unlisted, vec![(source, REFUSE)], XDP_DROP),
+        (Filter::Listed, vec![], XDP_DROP),
+        (Filter::Everybody, vec![], XDP_REDIRECT),
+    ];
+    for (filter, entries, expected) in steps {
+        let list = format!("{filter:?} {entries:?}");
+        steering.set_filter(name, filter, entries.into_iter()).expect("the filter is set");
+        assert_eq!(run(&steering, case.frame()).0, expected, "{list}");
+    }
+}
+
+#[test]
+#[ignore = "needs root: cargo xtask test runs it"]
+fn a_filter_that_is_too_long_admits_everybody() {
+    let mut steering = loaded();
+    let _socket = bind(&mut steering);
+    let case = cases::all().find(|case| case.name == "a listed source").expect("it is there");
+    let (name, ..) = cases::filters()[0];
+    let strangers = (0..70_000_u32).map(|number| {
+        let [a, b, c, d] = number.to_be_bytes();
+        (Mac([0x06, 0, a, b, c, d]), ADMIT)
+    });
+    assert!(steering.set_filter(name, Filter::Listed, strangers).is_err(), "the map holds all");
+    assert_eq!(run(&steering, case.frame()).0, XDP_REDIRECT);
+    steering.set_filter(name, Filter::Listed, std::iter::empty()).expect("there is room again");
+    assert_eq!(run(&steering, case.frame()).0, XDP_DROP);
 }

@@ -5,10 +5,12 @@
 //! loaded for every port.
 
 #![cfg_attr(target_arch = "bpf", no_std, no_main)]
-#![allow(unsafe_code, reason = "packets and maps are raw memory; two short blocks read them")]
+#![allow(unsafe_code, reason = "packets and maps are raw memory; three short blocks read them")]
 
 use aoe_common::counters::Counter;
-use aoe_common::steer::{FrameBytes, Served, ServedKey, Verdict, verdict};
+use aoe_common::steer::{
+    Admission, FrameBytes, Served, ServedKey, SourceKey, Verdict, admission, verdict,
+};
 use aoe_common::wire::Mac;
 use aya_ebpf::bindings::{BPF_F_NO_PREALLOC, xdp_action};
 use aya_ebpf::macros::{map, xdp};
@@ -21,9 +23,15 @@ use zerocopy::{FromBytes, Immutable, KnownLayout, Unaligned};
 #[map]
 static SOCKETS: XskMap = XskMap::with_max_entries(1024, 0);
 
-/// Every name ([`ServedKey`]) of every target served on the port. The values mean nothing.
+/// Every name ([`ServedKey`]) of every target served on the port, with the [`Filter`] of each.
+///
+/// [`Filter`]: aoe_common::steer::Filter
 #[map]
 static SERVED: HashMap<u64, u8> = HashMap::with_max_entries(16384, BPF_F_NO_PREALLOC);
+
+/// Sources that a name admits or refuses, by [`SourceKey`].
+#[map]
+static SOURCES: HashMap<[u64; 2], u8> = HashMap::with_max_entries(65536, BPF_F_NO_PREALLOC);
 
 /// The port's MAC address, in the only entry.
 #[map]
@@ -101,14 +109,26 @@ impl FrameBytes for Packet<'_> {
     }
 }
 
-/// [`SERVED`] as the rule asks for it.
+/// [`SERVED`] and [`SOURCES`] as the rule asks for them.
 struct ServedHere;
 
 impl Served for ServedHere {
     #[inline(always)]
-    fn contains(&self, key: ServedKey) -> bool {
-        SERVED.get_ptr(key.bits()).is_some()
+    fn admits(&self, key: ServedKey, source: Mac) -> Admission {
+        match value(SERVED.get_ptr(key.bits())) {
+            None => Admission::Unknown,
+            Some(filter) => {
+                admission(filter, || value(SOURCES.get_ptr(SourceKey::new(key, source).bits())))
+            }
+        }
     }
+}
+
+/// The byte that a map has returned a pointer to.
+fn value(entry: Option<*const u8>) -> Option<u8> {
+    // SAFETY: the map returned a pointer to a byte that stays readable as long as the program
+    // runs. The daemon may write to it meanwhile; a byte is read whole, before or after.
+    entry.map(|byte| unsafe { byte.read_volatile() })
 }
 
 /// Needs no GPL-only helper of the kernel.

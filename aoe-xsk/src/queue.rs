@@ -206,6 +206,12 @@ impl Queue {
         chunks * (CHUNK_SIZE - FRAME_OFFSET)
     }
 
+    /// How many chunks are there to receive into when nothing is being received.
+    #[must_use]
+    pub fn fill_target(&self) -> u32 {
+        self.fill_target
+    }
+
     /// The mode that the socket really got.
     #[must_use]
     pub fn mode(&self) -> BindMode {

@@ -80,6 +80,7 @@ impl<'n> Setup<'n> {
             }
         };
         command.args(&self.arguments).arg("--control").arg(self.control());
+        command.arg("--state-dir").arg(self.directory.join("state"));
         Ok(command)
     }
 

@@ -62,7 +62,9 @@ impl Demo<'_> {
             .args(["--iface", TARGET_END, "--shelf", "0", "--slot", "1", "--file"])
             .arg(self.directory.join("e0.1.img"))
             .args(["--create", "1G", "--sparse", "--control"])
-            .arg(self.control());
+            .arg(self.control())
+            .arg("--state-dir")
+            .arg(self.directory.join("state"));
         self.daemon = Some(command.spawn().context("cannot start the daemon")?);
         Ok(())
     }

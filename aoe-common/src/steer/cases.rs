@@ -1,6 +1,6 @@
 //! The table of verdicts, for the tests of the host and of the kernel.
 
-use super::{Served, ServedKey, Verdict};
+use super::{ADMIT, Admission, Filter, REFUSE, Served, ServedKey, Verdict, admission};
 use crate::address::{Address, Destination};
 use crate::counters::Counter;
 use crate::wire::Mac;
@@ -19,23 +19,52 @@ pub const UNTAGGED: (u16, u8) = (0, 1);
 /// The target that is served on VLAN 5 in every case.
 pub const ON_VLAN_5: (u16, u8) = (7, 2);
 
+/// The target that is served to the client alone in every case.
+const TO_CLIENT: (u16, u8) = (8, 4);
+/// The target that is served to everybody but the client in every case.
+const NOT_TO_CLIENT: (u16, u8) = (9, 4);
+
 /// The set of targets of every case, with the VLAN of each.
-pub fn served() -> [(u16, Address); 2] {
+pub fn served() -> [(u16, Address); 4] {
     let address = |(shelf, slot)| match Address::new(shelf, slot) {
         Ok(address) => address,
         Err(_) => unreachable!("the table's addresses are valid"),
     };
-    [(0, address(UNTAGGED)), (5, address(ON_VLAN_5))]
+    [
+        (0, address(UNTAGGED)),
+        (5, address(ON_VLAN_5)),
+        (0, address(TO_CLIENT)),
+        (0, address(NOT_TO_CLIENT)),
+    ]
+}
+
+/// The names in every case that don't admit everybody, with what the map of sources says of one
+/// source.
+pub fn filters() -> [(ServedKey, Filter, Mac, u8); 2] {
+    let key = |(shelf, slot)| ServedKey::new(0, Destination { shelf, slot });
+    [
+        (key(TO_CLIENT), Filter::Listed, CLIENT, ADMIT),
+        (key(NOT_TO_CLIENT), Filter::Unlisted, CLIENT, REFUSE),
+    ]
 }
 
 /// [`served`] as the host looks it up.
 pub struct ServedHere;
 
 impl Served for ServedHere {
-    fn contains(&self, key: ServedKey) -> bool {
-        served().iter().any(|(vlan, address)| {
+    fn admits(&self, key: ServedKey, source: Mac) -> Admission {
+        let known = served().iter().any(|(vlan, address)| {
             address.names().iter().any(|to| ServedKey::new(*vlan, *to) == key)
-        })
+        });
+        if !known {
+            return Admission::Unknown;
+        }
+        match filters().iter().find(|(name, ..)| *name == key) {
+            Some((_, filter, listed, entry)) => {
+                admission(*filter as u8, || (*listed == source).then_some(*entry))
+            }
+            None => Admission::Admitted,
+        }
     }
 }
 
@@ -101,7 +130,7 @@ fn to((shelf, slot): (u16, u8)) -> Builder {
 
 /// Every case.
 pub fn all() -> impl Iterator<Item = Case> {
-    addressed().into_iter().chain(tagged()).chain(lengths())
+    addressed().into_iter().chain(tagged()).chain(masked()).chain(lengths())
 }
 
 fn addressed() -> [Case; 16] {
@@ -116,7 +145,7 @@ fn addressed() -> [Case; 16] {
         to((0xFFFF, 1)).build("every shelf, our slot", Steer),
         to((0, 0xFF)).build("our shelf, every slot", Steer),
         to((0xFFFF, 3)).build("every shelf, another slot", other_target),
-        to((9, 0xFF)).build("another shelf, every slot", other_target),
+        to((10, 0xFF)).build("another shelf, every slot", other_target),
         to((0, 2)).build("another slot", other_target),
         to(ON_VLAN_5).build("a target of a VLAN, untagged", other_target),
         Builder { version_flags: 0x18, ..us() }.build("a response", Pass(Counter::PassedResponse)),
@@ -143,6 +172,23 @@ fn tagged() -> [Case; 7] {
         tag(0x0006, ON_VLAN_5).build("VLAN 6", other_target),
         Builder { ether_type: 0x8100, ..tag(0, UNTAGGED) }
             .build("two tags", Pass(Counter::PassedNotAoe)),
+    ]
+}
+
+fn masked() -> [Case; 7] {
+    use Verdict::{Drop, Steer};
+    let masked = Drop(Counter::DroppedMasked);
+    let from_other = |address| Builder { source: OTHER, ..to(address) };
+    [
+        to(TO_CLIENT).build("a listed source", Steer),
+        from_other(TO_CLIENT).build("a source that is not listed", masked),
+        to(NOT_TO_CLIENT).build("a refused source", masked),
+        from_other(NOT_TO_CLIENT).build("a source that is not refused", Steer),
+        from_other((0xFFFF, 4)).build("a wildcard that others admit", Steer),
+        Builder { source: PORT, ..to(TO_CLIENT) }
+            .build("our own source, not listed", Drop(Counter::DroppedBadSource)),
+        Builder { version_flags: 0x24, ..from_other(TO_CLIENT) }
+            .build("another version, not listed", masked),
     ]
 }
 

@@ -3,6 +3,7 @@
 use crate::exports::Export;
 use crate::stats::{Stat, Stats};
 use aoe_common::counters::Counter;
+use aoe_common::wire::Mac;
 use aoe_xsk::{Census, Statistics};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -39,6 +40,18 @@ pub struct ExportReport {
     pub read_only: bool,
     /// Whether a write has failed, since when all are refused.
     pub failed: bool,
+    /// Sectors that can be read and written: fewer than `sectors` where the file has shrunk.
+    pub reachable: u64,
+    /// VLAN that it is offered on; 0 for untagged frames.
+    pub vlan: u16,
+    /// Serial number.
+    pub serial: String,
+    /// Config string, what is not printable escaped.
+    pub config_string: String,
+    /// The MAC mask list; empty for everybody.
+    pub mask: Vec<String>,
+    /// Who holds it reserved; empty for nobody.
+    pub reserved: Vec<String>,
 }
 
 /// One interface.
@@ -88,13 +101,21 @@ pub struct QueueReport {
 impl ExportReport {
     /// How an export does.
     pub fn of(export: &Export) -> Self {
-        let image = export.disk.image();
+        let target = export.record.current();
+        let (description, lists) = (target.description(), target.lists());
+        let texts = |list: &[Mac]| list.iter().map(Mac::to_string).collect();
         Self {
-            address: export.target.address().to_string(),
-            file: image.path.display().to_string(),
-            sectors: image.sectors,
-            read_only: image.read_only,
+            address: target.address().to_string(),
+            file: export.disk.image().backing.path.display().to_string(),
+            sectors: description.sectors,
+            read_only: description.read_only,
             failed: export.disk.is_failed(),
+            reachable: target.reachable(),
+            vlan: target.vlan(),
+            serial: description.serial.clone(),
+            config_string: lists.config_string.escape_ascii().to_string(),
+            mask: texts(&lists.mask),
+            reserved: texts(&lists.reserved),
         }
     }
 }
@@ -211,13 +232,36 @@ impl Display for Report {
         let Self { version, pid, uptime_seconds, exports, interfaces } = self;
         writeln!(f, "aoe-daemon {version}, pid {pid}, up {uptime_seconds} s")?;
         for export in exports {
-            let ExportReport { address, file, sectors, read_only, failed } = export;
-            let access = if *read_only { "read-only" } else { "read-write" };
-            let state = if *failed { ", FAILED: writes are refused" } else { "" };
-            writeln!(f, "export {address}: {file}, {sectors} sectors, {access}{state}")?;
+            export.fmt(f)?;
         }
         for interface in interfaces {
             interface.fmt(f)?;
+        }
+        Ok(())
+    }
+}
+
+impl Display for ExportReport {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Self { address, file, sectors, read_only, failed, reachable, vlan, .. } = self;
+        let access = if *read_only { "read-only" } else { "read-write" };
+        write!(f, "export {address}: {file}, {sectors} sectors, {access}")?;
+        if *vlan != 0 {
+            write!(f, ", VLAN {vlan}")?;
+        }
+        if reachable < sectors {
+            write!(f, ", SHRUNK: only {reachable} sectors are left")?;
+        }
+        writeln!(f, "{}", if *failed { ", FAILED: writes are refused" } else { "" })?;
+        if !self.config_string.is_empty() {
+            writeln!(f, "  config string: {}", self.config_string)?;
+        }
+        for (what, stations) in
+            [("may talk to it", &self.mask), ("hold it reserved", &self.reserved)]
+        {
+            if !stations.is_empty() {
+                writeln!(f, "  these {what}: {}", stations.join(" "))?;
+            }
         }
         Ok(())
     }

@@ -1,7 +1,10 @@
 //! The control socket: one line asks, one JSON document answers.
 
 use super::report::Report;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
+use aoe_common::address::Address;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream as BlockingStream;
 use std::path::{Path, PathBuf};
@@ -13,6 +16,11 @@ use tracing::warn;
 
 /// Asks for a [`Report`].
 const STATUS: &str = "status";
+/// Asks to have a target forget something: in front of its address, and the words below.
+const CLEAR: &str = "clear";
+const CONFIG_STRING: &str = "config-string";
+const MASK: &str = "mask";
+const RESERVATION: &str = "reservation";
 /// Longest question in bytes.
 const MAX_QUESTION: u64 = 256;
 /// How long either side waits for the other.
@@ -94,15 +102,68 @@ impl Question {
         Ok(Self { stream, text })
     }
 
-    /// Whether it asks for the status.
-    pub(super) fn is_status(&self) -> bool {
-        self.text.trim_end() == STATUS
+    /// What is wanted; `None` where that can't be understood.
+    pub(super) fn wish(&self) -> Option<Wish> {
+        let mut words = self.text.split_whitespace();
+        match words.next()? {
+            STATUS => Some(Wish::Status),
+            CLEAR => Clear::parse(words).map(Wish::Clear),
+            _ => None,
+        }
     }
 
-    /// Answers with the status; what can't be understood gets no answer.
-    pub(super) async fn answer(mut self, report: &Report) -> io::Result<()> {
-        let text = serde_json::to_vec(report)?;
+    /// Answers.
+    pub(super) async fn answer(mut self, answer: &impl Serialize) -> io::Result<()> {
+        let text = serde_json::to_vec(answer)?;
         tokio::time::timeout(PATIENCE, self.stream.write_all(&text)).await?
+    }
+}
+
+/// What a client wants.
+pub(super) enum Wish {
+    /// A [`Report`].
+    Status,
+    /// A target to forget something.
+    Clear(Clear),
+}
+
+/// What a target is to forget.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Clear {
+    /// The target.
+    pub address: Address,
+    /// Its config string.
+    pub config_string: bool,
+    /// Its MAC mask list.
+    pub mask: bool,
+    /// Who holds it reserved.
+    pub reservation: bool,
+}
+
+impl Clear {
+    fn parse<'a>(mut words: impl Iterator<Item = &'a str>) -> Option<Self> {
+        let address = words.next()?.parse().ok()?;
+        let mut clear = Self { address, config_string: false, mask: false, reservation: false };
+        for word in words {
+            match word {
+                CONFIG_STRING => clear.config_string = true,
+                MASK => clear.mask = true,
+                RESERVATION => clear.reservation = true,
+                _ => return None,
+            }
+        }
+        Some(clear)
+    }
+
+    fn text(&self) -> String {
+        let words = [
+            (self.config_string, CONFIG_STRING),
+            (self.mask, MASK),
+            (self.reservation, RESERVATION),
+        ];
+        let wanted = words.into_iter().filter(|(wanted, _)| *wanted).map(|(_, word)| word);
+        let words: Vec<&str> = wanted.collect();
+        format!("{CLEAR} {} {}", self.address, words.join(" "))
     }
 }
 
@@ -112,14 +173,50 @@ impl Question {
 ///
 /// Where no daemon listens there, or it does not answer.
 pub fn ask_status(path: &Path) -> Result<Report> {
+    ask(path, STATUS)
+}
+
+/// The client's end: has a target of the daemon that listens at `path` forget something.
+///
+/// # Errors
+///
+/// Where no daemon listens there, or it can't do that.
+pub fn clear(path: &Path, clear: &Clear) -> Result<()> {
+    ask::<Result<(), String>>(path, &clear.text())?.map_err(|reason| anyhow!(reason))
+}
+
+fn ask<T: DeserializeOwned>(path: &Path, question: &str) -> Result<T> {
     let mut stream = BlockingStream::connect(path).with_context(|| {
         format!("no daemon listens at {}: is it running, and with this --control?", path.display())
     })?;
     stream.set_read_timeout(Some(PATIENCE))?;
-    stream.write_all(format!("{STATUS}\n").as_bytes())?;
+    stream.write_all(format!("{question}\n").as_bytes())?;
     let mut text = String::new();
     stream
         .read_to_string(&mut text)
         .with_context(|| format!("no answer from {}", path.display()))?;
     serde_json::from_str(&text).context("the daemon's answer can't be read: is it another version?")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wish_to_clear_is_understood() {
+        let address = Address::new(7, 3).unwrap();
+        for bits in 0..8 {
+            let clear = Clear {
+                address,
+                config_string: bits & 1 != 0,
+                mask: bits & 2 != 0,
+                reservation: bits & 4 != 0,
+            };
+            let text = clear.text();
+            let words = text.split_whitespace().skip(1);
+            assert_eq!(Clear::parse(words), Some(clear), "{text}");
+        }
+        assert_eq!(Clear::parse("e7.3 everything".split(' ')), None);
+        assert_eq!(Clear::parse("e7 mask".split(' ')), None);
+    }
 }

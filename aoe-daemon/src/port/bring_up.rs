@@ -4,16 +4,18 @@ use super::Facts;
 use super::ladder::{Failure, climb};
 use crate::config::Mode;
 use crate::control::report::{Counts, QueueReport, add_counts, xdp_counts};
-use crate::exports::Exports;
+use crate::exports::Offer;
 use crate::link::Link;
 use crate::mailbox::{Mailbox, Message};
 use crate::target::Port;
-use crate::worker::{Order, Worker};
+use crate::worker::{Announcement, Order, Worker};
 use crate::xdp::Steering;
 use anyhow::Result;
+use aoe_common::steer::ServedKey;
 use aoe_common::wire::{ATA_FRAME_HEADER, SECTOR_SIZE, VlanTag, sectors_per_frame};
-use aoe_xsk::Queue;
+use aoe_xsk::{CHUNK_SIZE, FRAME_OFFSET, Queue};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -24,6 +26,12 @@ use tracing::{debug, info, warn};
 /// Most sectors per request on any port. Above it a Linux client may need more fragments for a
 /// frame than its socket buffers have.
 const MAX_SECTORS: usize = 17;
+/// Clients that one queue has room for with all that they may send at once.
+const CLIENTS: usize = 8;
+/// Fewest requests that a port may say it holds: with less, Linux never uses it.
+const LEAST_BUFFERS: usize = 2;
+/// Most requests that a port says it holds: Linux uses no more by default.
+const MOST_BUFFERS: usize = 64;
 /// How long a report waits for a worker.
 const REPORT_PATIENCE: Duration = Duration::from_secs(1);
 
@@ -31,11 +39,30 @@ const REPORT_PATIENCE: Duration = Duration::from_secs(1);
 pub(super) struct Running {
     steering: Steering,
     mode: &'static str,
+    offer: Arc<Offer>,
     facts: Arc<Facts>,
-    sockets_take: usize,
+    sockets: Sockets,
     workers: Vec<Handle>,
     /// Passes on what the XDP program logs.
     log: Option<AbortHandle>,
+}
+
+/// What the least of a port's sockets can take.
+#[derive(Clone, Copy)]
+struct Sockets {
+    /// Bytes of a frame.
+    frame: usize,
+    /// Chunks that are there to receive into.
+    chunks: usize,
+}
+
+impl Sockets {
+    fn of(queues: &[Queue]) -> Self {
+        Self {
+            frame: queues.iter().map(Queue::max_packet_len).min().unwrap_or(0),
+            chunks: queues.iter().map(Queue::fill_target).min().unwrap_or(0) as usize,
+        }
+    }
 }
 
 /// A worker, seen from the control plane.
@@ -46,12 +73,12 @@ struct Handle {
 
 impl Running {
     /// Serves a link that is up.
-    pub(super) fn start(link: &Link, mode: Mode, exports: &Arc<Exports>) -> Result<Self, Failure> {
+    pub(super) fn start(link: &Link, mode: Mode, offer: &Arc<Offer>) -> Result<Self, Failure> {
         let mut steering = Steering::load()?;
         steering.set_mac(link.mac)?;
         let (rung, queues) = climb(link, mode, &mut steering)?;
-        let sockets_take = queues.iter().map(Queue::max_packet_len).min().unwrap_or(0);
-        let facts = Arc::new(Facts::new(facts_of(link, sockets_take)));
+        let sockets = Sockets::of(&queues);
+        let facts = Arc::new(Facts::new(facts_of(link, sockets)));
         let mode = rung.mode(&queues);
         info!(
             interface = link.name,
@@ -67,23 +94,54 @@ impl Running {
         let mut workers = Vec::with_capacity(queues.len());
         for (number, queue) in (0..).zip(queues) {
             steering.set_socket(number, &queue)?;
-            workers.push(spawn(link, number, queue, exports, &facts)?);
+            workers.push(spawn(link, number, queue, offer, &facts)?);
         }
         // Last: until every queue has its socket, frames for us go where they went before.
-        for export in exports.all() {
-            steering.add_target(0, export.target.address())?;
+        for index in offer.offered() {
+            let target = offer.export(*index).record.current();
+            steering.add_target(target.vlan(), target.address())?;
         }
         let log = forward_log(&mut steering);
-        let running = Self { steering, mode, facts, sockets_take, workers, log };
+        let (offer, offered) = (Arc::clone(offer), offer.offered().to_vec());
+        let mut running = Self { steering, mode, offer, facts, sockets, workers, log };
+        running.filter_sources(&offered);
         running.warn_of_limits(link);
+        running.announce(&offered);
         Ok(running)
     }
 
-    /// Takes over what has changed about the link.
-    pub(super) fn adapt(&mut self, link: &Link) {
-        let facts = facts_of(link, self.sockets_take);
+    /// Has the XDP program drop what these exports mask. Where it can't, they drop it themselves.
+    pub(super) fn filter_sources(&mut self, exports: &[usize]) {
+        let keys: BTreeSet<ServedKey> =
+            exports.iter().flat_map(|index| self.offer.export(*index).keys()).collect();
+        for key in keys {
+            let sources = self.offer.sources(key);
+            let (filter, entries) = sources.filter();
+            if let Err(error) = self.steering.set_filter(key, filter, entries) {
+                warn!(%error, "frames from masked stations cost time in user space");
+            }
+        }
+    }
+
+    /// Announces these exports.
+    pub(super) fn announce(&self, exports: &[usize]) {
+        let of = |index: &usize| {
+            let index = *index;
+            let audience = self.offer.export(index).record.current().audience();
+            audience.into_iter().map(move |station| (index, station))
+        };
+        let announcements: Vec<Announcement> = exports.iter().rev().flat_map(of).collect();
+        // One of them does it for all: what they send leaves by the same interface.
+        if let Some(worker) = self.workers.first() {
+            worker.order(Order::Announce(announcements));
+        }
+    }
+
+    /// Takes over what has changed about the link, and tells whether that changes any reply.
+    pub(super) fn adapt(&mut self, link: &Link) -> bool {
+        let facts = facts_of(link, self.sockets);
         if facts == self.facts.get() {
-            return;
+            return false;
         }
         if let Err(error) = self.steering.set_mac(link.mac) {
             warn!(interface = link.name, %error, "the XDP program keeps the old MAC address");
@@ -91,6 +149,7 @@ impl Running {
         self.facts.set(facts);
         info!(interface = link.name, mtu = link.mtu, sectors = facts.max_sectors, "link changed");
         self.warn_of_limits(link);
+        true
     }
 
     fn warn_of_limits(&self, link: &Link) {
@@ -203,30 +262,29 @@ fn close(queue: Queue) {
     }
 }
 
-fn facts_of(link: &Link, sockets_take: usize) -> Port {
+fn facts_of(link: &Link, sockets: Sockets) -> Port {
+    let mtu = link.mtu as usize;
     let tagged_header = ATA_FRAME_HEADER + size_of::<VlanTag>();
-    let by_socket = sockets_take.saturating_sub(tagged_header) / SECTOR_SIZE;
-    let sectors = sectors_per_frame(link.mtu as usize).min(by_socket).min(MAX_SECTORS);
-    Port { mac: link.mac, max_sectors: sectors as u8 }
+    let by_socket = sockets.frame.saturating_sub(tagged_header) / SECTOR_SIZE;
+    let sectors = sectors_per_frame(mtu).min(by_socket).min(MAX_SECTORS);
+    let longest = tagged_header + sectors * SECTOR_SIZE;
+    let chunks_of_frame = longest.div_ceil(CHUNK_SIZE - FRAME_OFFSET);
+    let frames = sockets.chunks / chunks_of_frame;
+    let buffers = (frames / CLIENTS).clamp(LEAST_BUFFERS, MOST_BUFFERS);
+    Port { mac: link.mac, mtu, max_sectors: sectors as u8, buffer_count: buffers as u16 }
 }
 
 fn spawn(
     link: &Link,
     number: u32,
     queue: Queue,
-    exports: &Arc<Exports>,
+    offer: &Arc<Offer>,
     facts: &Arc<Facts>,
 ) -> Result<Handle> {
     let mailbox = Arc::new(Mailbox::new(queue.census().total as usize)?);
     let cpu = cpu_for(number);
-    let worker = Worker::new(
-        number,
-        cpu,
-        queue,
-        Arc::clone(exports),
-        Arc::clone(facts),
-        Arc::clone(&mailbox),
-    );
+    let worker =
+        Worker::new(number, cpu, queue, Arc::clone(offer), Arc::clone(facts), Arc::clone(&mailbox));
     let thread =
         std::thread::Builder::new().name(format!("{}-{number}", link.name)).spawn(move || {
             pin(cpu);

@@ -1,131 +1,93 @@
-//! Opening and locking what a target is served from.
+//! What a target is served from: a file or device, or a part of one.
 
+pub use super::backing::ImageError;
+
+use super::backing::Backing;
 use aoe_common::wire::SECTOR_SIZE;
-use rustix::fs::{FlockOperation, flock};
-use std::fs::{File, Metadata, OpenOptions};
-use std::io::{self, Seek, SeekFrom};
-use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
-use thiserror::Error;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
 
-/// An open and locked image file or block device.
+/// A part of a file or device that is served as a disk.
 #[derive(Debug)]
 pub struct Image {
-    /// Open for reading, and for writing unless read-only.
-    pub file: File,
-    /// Where it was opened.
-    pub path: PathBuf,
-    /// Whole sectors that it holds.
+    /// The file or device.
+    pub backing: Arc<Backing>,
+    /// First byte of it, a multiple of 512.
+    pub offset: u64,
+    /// Whole sectors of it when it was opened.
     pub sectors: u64,
     /// Bytes behind the last whole sector, which are not served.
     pub tail: u64,
-    /// Whether writes are refused.
-    pub read_only: bool,
-}
-
-/// Why an image can't be served.
-#[derive(Debug, Error)]
-#[expect(missing_docs, reason = "the messages say it")]
-pub enum ImageError {
-    #[error("{0}: no such file; --create SIZE makes it")]
-    Missing(PathBuf),
-    #[error("{0} is a directory; give an image file or a block device")]
-    Directory(PathBuf),
-    #[error("{0} is neither a regular file nor a block device")]
-    Kind(PathBuf),
-    #[error(
-        "{path} has {bytes} bytes, less than one sector of 512; --create SIZE makes a new image"
-    )]
-    Small { path: PathBuf, bytes: u64 },
-    #[error("{path}: {source}; give --read-only to serve it without writing")]
-    ReadOnly { path: PathBuf, source: io::Error },
-    #[error("{0} is in use by another process; stop that, or serve a copy")]
-    Locked(PathBuf),
-    #[error("{path}: {source}")]
-    Io { path: PathBuf, source: io::Error },
+    /// Bytes of it at most, where it does not go on to the end.
+    length: Option<u64>,
 }
 
 impl Image {
-    /// Opens and locks an image: exclusively for writing, shared for reading only, so that no
-    /// two processes write one image and none writes what another serves.
+    /// Opens and locks a whole file or device: see [`Backing::open`].
     ///
     /// # Errors
     ///
-    /// [`ImageError::Locked`] may pass: after the end of another process the kernel frees its
-    /// locks late.
+    /// Where it can't be opened, or is too small.
     pub fn open(path: &Path, read_only: bool) -> Result<Self, ImageError> {
-        let io_error = |source| ImageError::Io { path: path.to_owned(), source };
-        let metadata = std::fs::metadata(path).map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => ImageError::Missing(path.to_owned()),
-            _ => io_error(error),
-        })?;
-        let mut file = open_kind(path, &metadata, read_only)?;
-        let lock = if read_only {
-            FlockOperation::NonBlockingLockShared
-        } else {
-            FlockOperation::NonBlockingLockExclusive
-        };
-        flock(&file, lock).map_err(|error| match error {
-            rustix::io::Errno::WOULDBLOCK => ImageError::Locked(path.to_owned()),
-            error => io_error(error.into()),
-        })?;
-        // Seeking tells the size of files and devices alike.
-        let bytes = file.seek(SeekFrom::End(0)).map_err(io_error)?;
-        let sectors = bytes / SECTOR_SIZE as u64;
-        if sectors == 0 {
-            return Err(ImageError::Small { path: path.to_owned(), bytes });
-        }
-        let tail = bytes % SECTOR_SIZE as u64;
-        Ok(Self { file, path: path.to_owned(), sectors, tail, read_only })
+        Self::part(&Arc::new(Backing::open(path, read_only)?), 0, None)
     }
 
-    /// Whether this is the file or device at `path`, whatever it is called there.
-    pub fn is_at(&self, path: &Path) -> bool {
-        let (Ok(here), Ok(there)) = (self.file.metadata(), std::fs::metadata(path)) else {
-            return false;
-        };
-        identity(&here) == identity(&there)
-    }
-}
-
-/// What no two files or devices share: device and inode of a file, number of a block device.
-fn identity(metadata: &Metadata) -> (u64, u64) {
-    if metadata.file_type().is_block_device() {
-        (metadata.rdev(), 0)
-    } else {
-        (metadata.dev(), metadata.ino())
-    }
-}
-
-fn open_kind(path: &Path, metadata: &Metadata, read_only: bool) -> Result<File, ImageError> {
-    let kind = metadata.file_type();
-    let mut options = OpenOptions::new();
-    options.read(true).write(!read_only);
-    if kind.is_block_device() {
-        // On block devices this claims the device: it fails while it is mounted or claimed.
-        if !read_only {
-            options.custom_flags(rustix::fs::OFlags::EXCL.bits() as i32);
+    /// The part of a file or device that begins at byte `offset`, `length` bytes of it or all to
+    /// its end.
+    ///
+    /// # Errors
+    ///
+    /// Where it ends before the part does, or leaves no whole sector.
+    pub fn part(
+        backing: &Arc<Backing>,
+        offset: u64,
+        length: Option<u64>,
+    ) -> Result<Self, ImageError> {
+        let path = backing.path.clone();
+        let bytes =
+            backing.bytes().map_err(|source| ImageError::Io { path: path.clone(), source })?;
+        let end = offset.saturating_add(length.unwrap_or(SECTOR_SIZE as u64));
+        if end > bytes {
+            return Err(if offset == 0 && length.is_none() {
+                ImageError::Small { path, bytes }
+            } else {
+                ImageError::Short { path, bytes, end }
+            });
         }
-    } else if kind.is_dir() {
-        return Err(ImageError::Directory(path.to_owned()));
-    } else if !kind.is_file() {
-        return Err(ImageError::Kind(path.to_owned()));
+        let mut image = Self::with_size(Arc::clone(backing), offset, 0);
+        image.length = length;
+        let served = image.served(bytes);
+        image.sectors = served / SECTOR_SIZE as u64;
+        image.tail = served % SECTOR_SIZE as u64;
+        Ok(image)
     }
-    options.open(path).map_err(|source| {
-        let path = path.to_owned();
-        match source.kind() {
-            io::ErrorKind::ResourceBusy => ImageError::Locked(path),
-            io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied if !read_only => {
-                ImageError::ReadOnly { path, source }
-            }
-            _ => ImageError::Io { path, source },
-        }
-    })
+
+    /// A part that is taken to have this many sectors.
+    pub fn with_size(backing: Arc<Backing>, offset: u64, sectors: u64) -> Self {
+        Self { backing, offset, sectors, tail: 0, length: None }
+    }
+
+    /// Whole sectors that there are now.
+    ///
+    /// # Errors
+    ///
+    /// The kernel's: the device may be gone.
+    pub fn sectors_now(&self) -> io::Result<u64> {
+        Ok(self.served(self.backing.bytes()?) / SECTOR_SIZE as u64)
+    }
+
+    /// Bytes that are served of a file or device that has this many.
+    fn served(&self, bytes: u64) -> u64 {
+        let behind = bytes.saturating_sub(self.offset);
+        self.length.map_or(behind, |length| behind.min(length))
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::storage::backing::Identity;
 
     fn image(bytes: u64) -> tempfile::NamedTempFile {
         let file = tempfile::NamedTempFile::new().unwrap();
@@ -138,6 +100,48 @@ mod tests {
         let file = image(3 * 512 + 100);
         let opened = Image::open(file.path(), false).unwrap();
         assert_eq!((opened.sectors, opened.tail), (3, 100));
+    }
+
+    #[test]
+    fn a_part_is_within_its_file() {
+        let file = image(10 * 512 + 7);
+        let backing = Arc::new(Backing::open(file.path(), false).unwrap());
+        let part = |offset, length| Image::part(&backing, offset, length);
+        let sizes = |image: Image| (image.sectors, image.tail);
+        assert_eq!(sizes(part(0, None).unwrap()), (10, 7));
+        assert_eq!(sizes(part(512, None).unwrap()), (9, 7));
+        assert_eq!(sizes(part(1024, Some(1024)).unwrap()), (2, 0));
+        assert_eq!(sizes(part(0, Some(5120)).unwrap()), (10, 0));
+        for (offset, length) in [(5120, None), (512, Some(5120)), (u64::MAX - 511, None)] {
+            let error = part(offset, length).unwrap_err();
+            assert!(matches!(error, ImageError::Short { .. }), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_part_follows_its_file_up_to_its_length() {
+        let file = image(4 * 512);
+        let backing = Arc::new(Backing::open(file.path(), false).unwrap());
+        let whole = Image::part(&backing, 512, None).unwrap();
+        let part = Image::part(&backing, 512, Some(1024)).unwrap();
+        for (bytes, of_whole, of_part) in [(8 * 512, 7, 2), (2 * 512 + 100, 1, 1), (100, 0, 0)] {
+            file.as_file().set_len(bytes).unwrap();
+            assert_eq!(whole.sectors_now().unwrap(), of_whole);
+            assert_eq!(part.sectors_now().unwrap(), of_part);
+        }
+    }
+
+    #[test]
+    fn a_file_is_the_same_under_every_name() {
+        let directory = tempfile::tempdir().unwrap();
+        let [file, link, other] = ["file", "link", "other"].map(|name| directory.path().join(name));
+        std::fs::write(&file, [0; 512]).unwrap();
+        std::fs::write(&other, [0; 512]).unwrap();
+        std::fs::hard_link(&file, &link).unwrap();
+        let identity = |path: &Path| Identity::of(&std::fs::metadata(path).unwrap());
+        let backing = Backing::open(&file, true).unwrap();
+        assert_eq!(backing.identity().unwrap(), identity(&link));
+        assert_ne!(backing.identity().unwrap(), identity(&other));
     }
 
     #[test]

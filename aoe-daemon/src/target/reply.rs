@@ -1,12 +1,15 @@
 //! Writing a reply over its request.
 
+use super::ata::Done;
 use super::{Fault, Operation, Outcome};
 use aoe_common::address::Address;
 use aoe_common::wire::ata::{AtaHeader, error, status};
+use aoe_common::wire::mac_mask::{Directive, MacMaskHeader, MaskError, directive, mask_command};
+use aoe_common::wire::reserve::ReserveHeader;
 use aoe_common::wire::{
     AoeError, AoeHeader, ETHERNET_HEADER, EthernetHeader, MIN_FRAME, Mac, VERSION, flag,
 };
-use zerocopy::{FromBytes, IntoBytes};
+use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 /// A reply whose Ethernet and AoE headers are written already. What remains is the argument.
 pub(super) struct Reply<'a> {
@@ -54,11 +57,16 @@ impl<'a> Reply<'a> {
         end.max(shortest)
     }
 
-    /// Refuses the request with an AoE error; `echo` bytes of its argument are kept.
-    pub(super) fn refuse(self, reason: AoeError, echo: usize) -> usize {
+    /// Marks the reply as an AoE error.
+    pub(super) fn with_error(self, reason: AoeError) -> Self {
         self.head[self.aoe_offset] |= flag::ERROR;
         self.head[self.aoe_offset + 1] = reason as u8;
-        self.end(echo)
+        self
+    }
+
+    /// Refuses the request with an AoE error; `echo` bytes of its argument are kept.
+    pub(super) fn refuse(self, reason: AoeError, echo: usize) -> usize {
+        self.with_error(reason).end(echo)
     }
 
     /// Refuses an ATA command with an AoE error. The registers go back as they came.
@@ -67,41 +75,85 @@ impl<'a> Reply<'a> {
         self.refuse(reason, size_of::<AtaHeader>())
     }
 
-    /// Writes an argument of a fixed layout, with `data` behind it.
-    pub(super) fn argument(self, argument: &impl Argument, data: &[u8]) -> usize {
-        let bytes = argument.as_bytes();
+    /// Refuses a MAC mask list command with an AoE error. Its header goes back as it came.
+    pub(super) fn refuse_mask(self, reason: AoeError) -> usize {
         let at = self.argument_offset();
-        self.head[at..at + bytes.len()].copy_from_slice(bytes);
-        self.head[at + bytes.len()..at + bytes.len() + data.len()].copy_from_slice(data);
-        self.end(bytes.len() + data.len())
+        self.head[at] = 0;
+        self.refuse(reason, size_of::<MacMaskHeader>())
     }
 
-    /// Completes an ATA command that returns no data of its own: the registers tell how it went,
-    /// and a successful read has its sectors in the frame already.
+    /// Writes an argument of a fixed layout, with `data` behind it.
+    pub(super) fn argument<T: Argument>(self, argument: &T, data: &[impl Argument]) -> usize {
+        let (argument, data) = (argument.as_bytes(), data.as_bytes());
+        let at = self.argument_offset();
+        self.head[at..at + argument.len()].copy_from_slice(argument);
+        self.head[at + argument.len()..at + argument.len() + data.len()].copy_from_slice(data);
+        self.end(argument.len() + data.len())
+    }
+
+    /// Writes a MAC mask list. Its entries look like directives to do nothing.
+    pub(super) fn mask_list(self, command: u8, mask: &[Mac]) -> usize {
+        let header = MacMaskHeader { reserved: 0, command, error: 0, count: mask.len() as u8 };
+        let at = self.argument_offset();
+        let (start, entries) = self.head[at..].split_at_mut(size_of::<MacMaskHeader>());
+        start.copy_from_slice(header.as_bytes());
+        for (entry, mac) in entries.chunks_exact_mut(size_of::<Directive>()).zip(mask) {
+            let directive = Directive { reserved: 0, command: directive::NONE, mac: *mac };
+            entry.copy_from_slice(directive.as_bytes());
+        }
+        self.end(size_of::<MacMaskHeader>() + mask.len() * size_of::<Directive>())
+    }
+
+    /// Tells that an edit of the MAC mask list stopped after `done` directives.
+    pub(super) fn mask_stopped(self, error: MaskError, done: u8) -> usize {
+        let command = mask_command::EDIT;
+        let header = MacMaskHeader { reserved: 0, command, error: error as u8, count: done };
+        self.argument(&header, &[0_u8; 0])
+    }
+
+    /// Writes a reservation.
+    pub(super) fn reservation(self, command: u8, reserved: &[Mac]) -> usize {
+        self.argument(&ReserveHeader { command, count: reserved.len() as u8 }, reserved)
+    }
+
+    /// Completes an ATA command that storage has worked on: the registers tell how it went, and a
+    /// successful read has its sectors in the frame already.
     pub(super) fn complete(mut self, operation: Operation, outcome: Outcome) -> usize {
-        let ata = self.ata();
-        let data = match (operation, outcome) {
-            (Operation::Read(range), Ok(())) => range.bytes(),
+        if let Err(fault) = outcome {
+            return self.fail(fault);
+        }
+        succeed(self.ata(), 0);
+        let data = match operation {
+            Operation::Read(range) => range.bytes(),
             _ => 0,
         };
-        match outcome {
-            Ok(()) => succeed(ata, 0),
-            Err(fault) => fail(ata, fault),
-        }
         self.end(size_of::<AtaHeader>() + data)
     }
 
-    /// Completes an ATA command at once, leaving `count` in the count register.
-    pub(super) fn succeed(mut self, count: u8, data: &[u8]) -> usize {
-        succeed(self.ata(), count);
-        let ata = *self.ata();
-        self.argument(&ata, data)
+    /// Completes an ATA command that needs no I/O.
+    pub(super) fn succeed(mut self, done: &Done<'_>) -> usize {
+        let ata = self.ata();
+        succeed(ata, done.count);
+        ata.feature = done.error;
+        if let Some(key) = done.smart_key {
+            ata.lba[1..3].copy_from_slice(&key);
+        }
+        let ata = *ata;
+        self.argument(&ata, done.data)
     }
 
-    /// Fails an ATA command at once. The count register keeps what was asked for.
+    /// Fails an ATA command. The count register keeps what was asked for.
     pub(super) fn fail(mut self, fault: Fault) -> usize {
-        fail(self.ata(), fault);
-        self.end(size_of::<AtaHeader>())
+        match wire_form(fault) {
+            WireForm::Registers(status, error) => {
+                let ata = self.ata();
+                ata.command = status;
+                ata.feature = error;
+                ata.reserved.set(0);
+                self.end(size_of::<AtaHeader>())
+            }
+            WireForm::Aoe(error) => self.refuse_ata(error),
+        }
     }
 
     fn ata(&mut self) -> &mut AtaHeader {
@@ -112,9 +164,9 @@ impl<'a> Reply<'a> {
     }
 }
 
-/// A command's fixed argument.
-pub(super) trait Argument: IntoBytes + zerocopy::Immutable {}
-impl<T: IntoBytes + zerocopy::Immutable> Argument for T {}
+/// What is sent as it is in memory.
+pub(super) trait Argument: IntoBytes + Immutable {}
+impl<T: IntoBytes + Immutable> Argument for T {}
 
 fn succeed(ata: &mut AtaHeader, count: u8) {
     ata.feature = 0;
@@ -123,18 +175,22 @@ fn succeed(ata: &mut AtaHeader, count: u8) {
     ata.reserved.set(0);
 }
 
-fn fail(ata: &mut AtaHeader, fault: Fault) {
-    (ata.command, ata.feature) = registers(fault);
-    ata.reserved.set(0);
+/// How a fault is told.
+enum WireForm {
+    /// Status and Error register.
+    Registers(u8, u8),
+    Aoe(AoeError),
 }
 
-/// Status and Error register of a fault: the one place where faults meet the wire.
-const fn registers(fault: Fault) -> (u8, u8) {
+/// The one place where faults meet the wire.
+const fn wire_form(fault: Fault) -> WireForm {
     const FAILED: u8 = status::DRDY | status::ERR;
     match fault {
-        Fault::Aborted => (FAILED, error::ABRT),
-        Fault::OutOfRange => (FAILED, error::IDNF),
-        Fault::ReadFailed => (FAILED, error::UNC),
-        Fault::WriteFailed => (FAILED | status::DF, error::ABRT),
+        Fault::Aborted => WireForm::Registers(FAILED, error::ABRT),
+        Fault::OutOfRange => WireForm::Registers(FAILED, error::IDNF),
+        Fault::ReadFailed => WireForm::Registers(FAILED, error::UNC),
+        Fault::WriteFailed => WireForm::Registers(FAILED | status::DF, error::ABRT),
+        // Whoever sends replies sends none to a masked source.
+        Fault::Reserved | Fault::Masked => WireForm::Aoe(AoeError::TargetReserved),
     }
 }

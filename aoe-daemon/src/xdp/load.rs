@@ -70,7 +70,8 @@ impl Steering {
             .map_err(EbpfError::from)?;
         program.load().map_err(EbpfError::from)?;
         let maps = Maps::take(&mut ebpf)?;
-        Ok(Self { ebpf, attached: None, targets: BTreeSet::new(), maps })
+        let (targets, sources) = (BTreeSet::new(), BTreeSet::new());
+        Ok(Self { ebpf, attached: None, targets, sources, maps })
     }
 }
 
@@ -80,6 +81,7 @@ impl Maps {
         Ok(Self {
             sockets: take("SOCKETS").try_into()?,
             served: take("SERVED").try_into()?,
+            sources: take("SOURCES").try_into()?,
             port: take("PORT").try_into()?,
             counters: take("COUNTERS").try_into()?,
         })

@@ -14,7 +14,9 @@ mod support;
 mod config;
 mod framing;
 mod identify;
+mod mask;
 mod other;
+mod reserve;
 mod transfer;
 
 use support::frame::Frame;

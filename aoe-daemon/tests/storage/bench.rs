@@ -5,9 +5,12 @@ use aoe_common::address::Address;
 use aoe_common::steer;
 use aoe_common::wire::Mac;
 use aoe_daemon::mailbox::{Mailbox, Message};
+use aoe_daemon::record::Record;
+use aoe_daemon::state::Store;
 use aoe_daemon::storage::image::Image;
-use aoe_daemon::storage::{Disk, Finished, Job, Parked};
-use aoe_daemon::target::identify::{Description, identify};
+use aoe_daemon::storage::medium::Medium;
+use aoe_daemon::storage::{Disk, Edited, Finished, Job, Parked, ParkedEdit};
+use aoe_daemon::target::identify::Description;
 use aoe_daemon::target::{Fault, Operation, Outcome, Port, Step, Target};
 use aoe_xsk::{Packet, Umem};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -23,18 +26,28 @@ pub(crate) struct Bench {
     pub(crate) umem: Umem,
     pub(crate) mailbox: Arc<Mailbox>,
     pub(crate) disk: Option<Disk>,
-    target: Target,
+    pub(crate) record: Arc<Record>,
 }
+
+/// The port that all of it comes in on.
+const PORT: Port = Port { mac: Mac(TARGET), mtu: 9000, max_sectors: 17, buffer_count: 64 };
 
 impl Bench {
     pub(crate) fn new(image: Image) -> Self {
+        Self::remembering(image, Store::nowhere())
+    }
+
+    /// A bench whose target keeps its lists in this store.
+    pub(crate) fn remembering(image: Image, store: Store) -> Self {
         let address = Address::new(0, 1).unwrap();
-        let identify = identify(&Description { sectors: CLAIMED, serial: "" });
+        let trim = Medium::of(&image.backing).trim;
+        let target = Target::new(address, Description { trim, ..Description::of_size(CLAIMED) });
+        let record = Arc::new(Record::new(target, store, Arc::default()));
         Self {
             umem: Umem::new(CHUNKS).unwrap(),
             mailbox: Arc::new(Mailbox::new(CHUNKS as usize).unwrap()),
-            disk: Some(Disk::new(image).unwrap()),
-            target: Target::new(address, CLAIMED, false, identify),
+            disk: Some(Disk::new(image, Arc::clone(&record)).unwrap()),
+            record,
         }
     }
 
@@ -44,17 +57,41 @@ impl Bench {
 
     /// The job that a worker makes of a frame.
     pub(crate) fn job(&mut self, registers: Registers, data: &[u8]) -> Job {
-        let frame = Frame::ata(registers).with_data(data).bytes();
-        let mut packet = self.umem.allocate(frame.len()).expect("a free chunk");
-        packet.copy_in(0, &frame);
-        let (_, framing) = steer::framing(&frame[..]).unwrap();
-        let port = Port { mac: Mac(TARGET), max_sectors: 17 };
-        let step = self.target.accept(&port, framing, packet.head_mut(), frame.len());
+        let (mut packet, step) = self.accept(&Frame::ata(registers).with_data(data));
         let Step::Io(request) = step else { panic!("not for the disk: {step:?}") };
         if matches!(request.operation, Operation::Read(_)) {
             assert!(self.umem.resize(&mut packet, request.frame_length()));
         }
         Job { packet, request }
+    }
+
+    /// A frame in a packet, and what the target makes of it.
+    fn accept(&mut self, frame: &Frame) -> (Packet, Step) {
+        let frame = frame.bytes();
+        let mut packet = self.umem.allocate(frame.len()).expect("a free chunk");
+        packet.copy_in(0, &frame);
+        let (_, framing) = steer::framing(&frame[..]).unwrap();
+        let target = self.record.current();
+        let step = target.accept(&PORT, framing, packet.head_mut(), frame.len());
+        (packet, step)
+    }
+
+    /// Parks an edit.
+    pub(crate) fn park_edit(&mut self, frame: &Frame) {
+        let (packet, step) = self.accept(frame);
+        let Step::Persist(edit) = step else { panic!("no edit: {step:?}") };
+        let home = Arc::clone(&self.mailbox);
+        assert!(self.disk().park_edit(ParkedEdit { packet, edit, port: PORT, home }).is_ok());
+    }
+
+    /// The next edit that comes home, as the reply to it.
+    pub(crate) fn await_edited(&mut self) -> Vec<u8> {
+        let Message::Edited(edited) = self.await_message() else { panic!("no edit came home") };
+        let Edited { mut packet, edit, answer, target } = edited;
+        let length = target.finish_edit(&PORT, &edit, packet.head_mut(), answer).unwrap();
+        let reply = packet.head_mut()[..length].to_vec();
+        self.umem.recycle(packet);
+        reply
     }
 
     /// Parks a job; `number` comes back as its export.
@@ -65,11 +102,18 @@ impl Bench {
 
     /// The next job that comes home, in the way of a worker that sleeps until then.
     pub(crate) fn await_finished(&self) -> Finished {
+        match self.await_message() {
+            Message::Finished(finished) => finished,
+            Message::Edited(_) => panic!("an edit came home"),
+            Message::Order(_) => panic!("nobody gives orders here"),
+        }
+    }
+
+    fn await_message(&self) -> Message {
         loop {
             match self.mailbox.take() {
-                Some(Message::Finished(finished)) => return finished,
-                Some(Message::Order(_)) => panic!("nobody gives orders here"),
-                None => assert!(sleep(&self.mailbox), "no job comes home"),
+                Some(message) => return message,
+                None => assert!(sleep(&self.mailbox), "nothing comes home"),
             }
         }
     }

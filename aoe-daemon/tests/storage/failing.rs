@@ -4,9 +4,12 @@
 use super::bench::Bench;
 use super::support::frame::{Registers, pattern};
 use aoe_daemon::storage::Finished;
+use aoe_daemon::storage::backing::Backing;
 use aoe_daemon::storage::image::Image;
 use aoe_daemon::target::Fault;
 use std::fs::{self, OpenOptions};
+use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 /// An address that nothing is ever mapped at, as a sector.
@@ -16,8 +19,8 @@ const HOLE: u64 = 1;
 fn bench() -> Bench {
     let path = "/proc/self/mem";
     let file = OpenOptions::new().read(true).write(true).open(path).unwrap();
-    let (sectors, tail) = (1 << 48, 0);
-    Bench::new(Image { file, path: path.into(), sectors, tail, read_only: false })
+    let backing = Backing::new(file, Path::new(path), false);
+    Bench::new(Image::with_size(Arc::new(backing), 0, 1 << 48))
 }
 
 /// Some sectors that can be read and written but not flushed.

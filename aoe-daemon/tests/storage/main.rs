@@ -5,6 +5,7 @@
 mod support;
 
 mod bench;
+mod edits;
 mod failing;
 mod mailbox;
 mod plain;

@@ -2,6 +2,7 @@
 
 use super::bench::Bench;
 use super::support::frame::{Registers, pattern};
+use aoe_daemon::storage::backing::Backing;
 use aoe_daemon::storage::image::Image;
 use aoe_daemon::storage::{Finished, Parked};
 use aoe_daemon::target::Fault;
@@ -253,4 +254,85 @@ fn a_full_filesystem_fails_the_request_and_nothing_else() {
     fs::remove_file(&other).unwrap();
     assert_eq!(bench.write(full, &pattern(4, 8)), Ok(()));
     assert!(bench.read(full, 8) == Ok(pattern(4, 8)));
+}
+
+/// Registers and data of a TRIM.
+fn trim(ranges: &[(u64, u16)]) -> (Registers, Vec<u8>) {
+    let mut list = vec![0; 512];
+    for (entry, (lba, sectors)) in list.chunks_mut(8).zip(ranges) {
+        entry.copy_from_slice(&lba.to_le_bytes());
+        entry[6..].copy_from_slice(&sectors.to_le_bytes());
+    }
+    (Registers { aflags: 0x41, feature: 1, count: 1, ..Registers::command(0x06) }, list)
+}
+
+#[test]
+fn trim_makes_zeroes_and_frees_blocks() {
+    use std::os::unix::fs::MetadataExt;
+    let file = image_file();
+    let mut bench = bench(&file, false);
+    assert_eq!(bench.flush(), Ok(()));
+    let blocks = file.as_file().metadata().unwrap().blocks();
+    let mut expected = pattern(1, SECTORS);
+    let ranges = [(3, 2), (8, 100), (255, 1)];
+    let (registers, list) = trim(&ranges);
+    assert_eq!(bench.work(registers, &list).0, Ok(()));
+    for (lba, sectors) in ranges {
+        let start = lba as usize * 512;
+        expected[start..start + usize::from(sectors) * 512].fill(0);
+    }
+    assert!(fs::read(file.path()).unwrap() == expected, "zeroes, and the size stays");
+    assert!(file.as_file().metadata().unwrap().blocks() < blocks, "no block was freed");
+}
+
+#[test]
+fn a_part_of_a_file_is_all_that_is_touched() {
+    let file = image_file();
+    let backing = Arc::new(Backing::open(file.path(), false).unwrap());
+    let mut bench = Bench::new(Image::part(&backing, 8 * 512, Some(16 * 512)).unwrap());
+    let mut expected = pattern(1, SECTORS);
+    assert!(bench.read(0, 16).unwrap() == expected[8 * 512..24 * 512]);
+    assert_eq!(bench.write(15, &pattern(2, 1)), Ok(()));
+    expected[23 * 512..24 * 512].copy_from_slice(&pattern(2, 1));
+    let (registers, list) = trim(&[(2, 3)]);
+    assert_eq!(bench.work(registers, &list).0, Ok(()));
+    expected[10 * 512..13 * 512].fill(0);
+    assert!(fs::read(file.path()).unwrap() == expected);
+}
+
+#[test]
+fn a_verified_range_is_read() {
+    let file = image_file();
+    let mut bench = bench(&file, false);
+    let verify = Registers { count: 0, ..Registers::command(0x40) };
+    assert_eq!(bench.work(verify, &[]).0, Ok(()), "256 sectors");
+    file.as_file().set_len(255 * 512).unwrap();
+    assert_eq!(bench.work(verify, &[]).0, Err(Fault::OutOfRange));
+}
+
+#[test]
+fn a_file_that_was_cut_never_grows_again() {
+    let file = image_file();
+    let mut bench = bench(&file, false);
+    file.as_file().set_len(100 * 512).unwrap();
+    assert_eq!(bench.write(99, &pattern(2, 1)), Ok(()));
+    for (lba, sectors) in [(99, 2), (100, 1), (255, 1)] {
+        assert_eq!(bench.write(lba, &pattern(2, sectors)), Err(Fault::OutOfRange));
+    }
+    let (registers, list) = trim(&[(90, 20)]);
+    assert_eq!(bench.work(registers, &list).0, Err(Fault::OutOfRange));
+    assert_eq!(file.as_file().metadata().unwrap().len(), 100 * 512);
+    assert!(!bench.disk().is_failed());
+}
+
+#[test]
+fn look_ahead_can_be_switched() {
+    let file = image_file();
+    let mut bench = bench(&file, false);
+    for (feature, on) in [(0x55, false), (0xAA, true)] {
+        let registers = Registers { feature, ..Registers::command(0xEF) };
+        assert_eq!(bench.work(registers, &[]).0, Ok(()));
+        assert_eq!(bench.record.current().description().look_ahead, on);
+        assert!(bench.read(0, 17).is_ok());
+    }
 }

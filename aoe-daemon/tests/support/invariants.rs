@@ -33,8 +33,23 @@ fn content_length(request: &[u8], reply: &[u8]) -> usize {
         (_, 1 | 5) => 10,
         (0, _) if failed => check_reserved(reply),
         (0, _) => check_reserved(reply) + ata_data_length(request, reply),
-        (1, _) if failed => 18,
+        // Of what can't be understood the argument's header comes back.
+        (1, 2) => 18,
         (1, _) => 18 + usize::from(u16::from_be_bytes([reply[16], reply[17]])),
+        (2, error) => {
+            assert_eq!(reply[10], 0, "reserved fields are zero");
+            let (stopped, entries) = (reply[12] != 0, usize::from(reply[13]));
+            if failed || stopped {
+                assert!(error == 0 || error == 2, "error {error} to a MAC mask command");
+                return 14;
+            }
+            for entry in reply[14..14 + entries * 8].chunks(8) {
+                assert_eq!(entry[..2], [0, 0], "an entry is no directive");
+            }
+            14 + entries * 8
+        }
+        (3, 2) => 12,
+        (3, _) => 12 + usize::from(reply[11]) * 6,
         (command, error) => panic!("error {error} to AoE command {command}"),
     }
 }
@@ -50,7 +65,7 @@ fn ata_data_length(request: &[u8], reply: &[u8]) -> usize {
     let (count, command, status) = (request[12], request[13], reply[13]);
     match status {
         0x40 => match command {
-            0x20 | 0x21 | 0x24 => 512 * usize::from(count),
+            0x20 | 0x21 | 0x24 | 0x25 | 0xC8 => 512 * usize::from(count),
             0xEC => 512,
             _ => 0,
         },

@@ -8,4 +8,5 @@
 
 pub mod frame;
 pub mod invariants;
+pub mod model;
 pub mod rig;

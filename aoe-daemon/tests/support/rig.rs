@@ -3,13 +3,18 @@
 use super::frame::TARGET;
 use super::invariants;
 use aoe_common::address::{Address, Destination};
-use aoe_common::steer::{self, Served, ServedKey, Verdict};
+use aoe_common::steer::{self, Admission, Served, ServedKey, Verdict};
 use aoe_common::wire::Mac;
-use aoe_daemon::target::identify::{Description, identify};
-use aoe_daemon::target::{Fault, HEAD_CAPACITY, Operation, Outcome, Port, Step, Target};
+use aoe_daemon::target::identify::{Description, Trim};
+use aoe_daemon::target::{
+    Access, Answer, Edit, Fault, HEAD_CAPACITY, Lists, Operation, Outcome, Port, Step, Target,
+    trim_ranges,
+};
 
 /// Longest frame that comes in or goes out, in bytes.
 const LONGEST: usize = 9200;
+/// What the port says it holds at once.
+pub const BUFFER_COUNT: u16 = 64;
 /// Sectors of a disk unless the test says otherwise.
 pub const SECTORS: u64 = 2048;
 
@@ -42,24 +47,56 @@ impl MemoryDisk {
                 let start = range.byte_offset() as usize;
                 self.bytes[start..start + range.bytes()].copy_from_slice(data);
             }
-            Operation::Flush => {}
+            Operation::Trim => {
+                for span in trim_ranges(data) {
+                    let start = span.lba as usize * 512;
+                    self.bytes[start..start + span.sectors as usize * 512].fill(0);
+                }
+            }
+            Operation::Verify(_) | Operation::Flush | Operation::LookAhead(_) => {}
         }
         Ok(())
     }
 }
 
-/// A target, the VLAN that it is offered on (0: untagged), and its disk.
+/// A target and its disk.
 #[derive(Clone)]
 pub struct Export {
-    address: Address,
-    vlan: u16,
-    target: Target,
+    pub target: Target,
     pub disk: MemoryDisk,
+    /// Whether nothing can be remembered, as with a full disk below the state directory.
+    pub forgetful: bool,
 }
 
 impl Export {
     fn is_named_by(&self, key: ServedKey) -> bool {
-        self.address.names().iter().any(|to| ServedKey::new(self.vlan, *to) == key)
+        let names = self.target.address().names();
+        names.iter().any(|to| ServedKey::new(self.target.vlan(), *to) == key)
+    }
+
+    /// Changes the target.
+    pub fn change(&mut self, change: impl FnOnce(Target) -> Target) {
+        self.target = change(self.target.clone());
+    }
+
+    /// What it remembers.
+    pub fn lists(&self) -> &Lists {
+        self.target.lists()
+    }
+
+    /// Carries out an edit, and tells the length of the reply.
+    fn edit(&mut self, port: &Port, edit: &Edit, head: &mut [u8]) -> Option<usize> {
+        let revision = self.target.revise(port, edit, head);
+        let answer = match revision.lists {
+            Some(_) if self.forgetful => Answer::unavailable(edit),
+            Some(lists) => {
+                lists.check().expect("what the wire sets is not too long");
+                self.change(|target| target.with_lists(lists));
+                revision.answer
+            }
+            None => revision.answer,
+        };
+        self.target.finish_edit(port, edit, head, answer)
     }
 }
 
@@ -72,8 +109,15 @@ pub struct Rig {
 }
 
 impl Served for Rig {
-    fn contains(&self, key: ServedKey) -> bool {
-        self.exports.iter().any(|export| export.is_named_by(key))
+    fn admits(&self, key: ServedKey, source: Mac) -> Admission {
+        let mut named = self.exports.iter().filter(|export| export.is_named_by(key)).peekable();
+        if named.peek().is_none() {
+            Admission::Unknown
+        } else if named.any(|export| export.target.admits(source)) {
+            Admission::Admitted
+        } else {
+            Admission::Masked
+        }
     }
 }
 
@@ -85,7 +129,8 @@ impl Rig {
 
     /// e0.1 with this content.
     pub fn with_disk(mtu: usize, read_only: bool, content: Vec<u8>) -> Self {
-        let port = Port { mac: Mac(TARGET), max_sectors: sectors_per_frame(mtu) };
+        let max_sectors = sectors_per_frame(mtu);
+        let port = Port { mac: Mac(TARGET), mtu, max_sectors, buffer_count: BUFFER_COUNT };
         let mut rig = Self { exports: Vec::new(), port, mtu };
         rig.add(0, 1, 0, read_only, content);
         rig
@@ -101,10 +146,28 @@ impl Rig {
     /// Adds an export that claims any size, but has no content.
     pub fn add_sized(&mut self, shelf: u16, slot: u8, vlan: u16, read_only: bool, sectors: u64) {
         let address = Address::new(shelf, slot).expect("a target's address");
-        let identify = identify(&Description { sectors, serial: "0123456789ABCDEF" });
-        let target = Target::new(address, sectors, read_only, identify);
+        let description = Description {
+            read_only,
+            serial: "0123456789ABCDEF".into(),
+            trim: Some(Trim::Zeroes),
+            ..Description::of_size(sectors)
+        };
+        let target = Target::new(address, description).on_vlan(vlan);
         let disk = MemoryDisk { bytes: Vec::new(), asked: Vec::new(), fault: None };
-        self.exports.push(Export { address, vlan, target, disk });
+        self.exports.push(Export { target, disk, forgetful: false });
+    }
+
+    /// The first export.
+    pub fn export(&mut self) -> &mut Export {
+        &mut self.exports[0]
+    }
+
+    /// Has the first export let in only these stations, or everybody where there are none, and
+    /// keep these out, whatever the wire says.
+    pub fn set_access(&mut self, allow: &[[u8; 6]], deny: &[[u8; 6]]) {
+        let macs = |list: &[[u8; 6]]| list.iter().copied().map(Mac).collect::<Vec<_>>();
+        let access = Access::new(&macs(allow), &macs(deny));
+        self.export().change(|target| target.with_access(access));
     }
 
     /// The first export's disk.
@@ -157,12 +220,19 @@ impl Rig {
                 Step::Io(request) => {
                     let data = request.data_offset()..request.frame_length();
                     let outcome = export.disk.work(request.operation, &mut buffer[data]);
+                    if let (Operation::LookAhead(on), Ok(())) = (request.operation, outcome) {
+                        export.change(|target| target.with_look_ahead(on));
+                    }
                     let head = &mut buffer[..HEAD_CAPACITY];
                     export.target.finish(port, request, head, outcome)
                 }
+                Step::Persist(edit) => match export.edit(port, &edit, head) {
+                    Some(length) => length,
+                    None => continue,
+                },
             };
             let reply = buffer[..length].to_vec();
-            let address = (export.address.shelf(), export.address.slot());
+            let address = (export.target.address().shelf(), export.target.address().slot());
             invariants::check(frame, &reply, port.mac.0, address, *mtu);
             replies.push(reply);
         }
