@@ -46,11 +46,14 @@ fn answer(request: &Frame, string: &[u8]) -> Frame {
     request.reply([0, 64, 0, 1, 2, sub_command, high, low]).with_data(string)
 }
 
+/// Sub-command, string, and the string that is answered, if any is.
+type Step = (u8, &'static [u8], Option<&'static [u8]>);
+
 #[test]
 fn b4_to_b17_strings_are_set_tested_and_cleared() {
     let mut rig = Rig::new(1500);
-    let long = [0xED; 1024];
-    let steps: [(u8, &[u8], Option<&[u8]>); 22] = [
+    let long: &[u8] = &[0xED; 1024];
+    let steps: [Step; 22] = [
         (1, b"", Some(b"")),
         (1, b"x", None),
         (2, b"", Some(b"")),
@@ -66,8 +69,8 @@ fn b4_to_b17_strings_are_set_tested_and_cleared() {
         (1, b"hel", None),
         (1, b"", None),
         (1, b"hello", Some(b"hello")),
-        (4, &long, Some(&long)),
-        (1, &long, Some(&long)),
+        (4, long, Some(long)),
+        (1, long, Some(long)),
         (1, &long[1..], None),
         (4, b"hi", Some(b"hi")),
         (1, b"hi", Some(b"hi")),

@@ -34,17 +34,20 @@ fn stopped(request: &Frame, error: u8, done: u8) -> Frame {
     request.reply([0, 1, error, done])
 }
 
-fn station(number: u16) -> [u8; 6] {
+const fn station(number: u16) -> [u8; 6] {
     let [high, low] = number.to_be_bytes();
     [0x06, 0, 0, 0, high, low]
 }
+
+/// Directives, and the list that they leave behind.
+type Step = (&'static [(u8, [u8; 6])], &'static [[u8; 6]]);
 
 #[test]
 fn f1_to_f9_lists_are_read_and_edited() {
     let mut rig = Rig::new(1500);
     let read = Frame::request(2, [0xFF, 0, 0xFF, 0xFF]);
     answers_without_disk(&mut rig, "F1", &read, &list(&read, &[]));
-    let steps: [(&[(u8, [u8; 6])], &[[u8; 6]]); 7] = [
+    let steps: [Step; 7] = [
         (&[], &[]),
         (&[(0, OTHER)], &[]),
         (&[(ADD, CLIENT)], &[CLIENT]),
