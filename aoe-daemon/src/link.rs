@@ -170,3 +170,28 @@ fn rx_queues(name: &str, index: u32) -> Result<u32, LinkError> {
         queues.flatten().filter(|queue| receiving(queue.file_name().as_encoded_bytes())).count();
     u32::try_from(count).map_err(|_| missing())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What Linux calls Ethernet in sysfs: ARPHRD_ETHER.
+    const ETHERNET: &str = "1";
+
+    #[test]
+    fn the_names_are_those_of_ethernet_interfaces() {
+        let is_ethernet = |path: &Path| {
+            fs::read_to_string(path.join("type")).is_ok_and(|kind| kind.trim() == ETHERNET)
+        };
+        let devices = fs::read_dir("/sys/class/net").unwrap().map(|entry| entry.unwrap().path());
+        let mut expected: Vec<_> = devices
+            .filter(|path| is_ethernet(path))
+            .map(|path| path.file_name().unwrap().to_str().unwrap().to_owned())
+            .collect();
+        let mut names = Link::names().unwrap();
+        expected.sort();
+        names.sort();
+        assert_eq!(names, expected);
+        assert!(!names.contains(&"lo".to_owned()));
+    }
+}
