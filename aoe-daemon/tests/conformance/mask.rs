@@ -34,20 +34,20 @@ fn stopped(request: &Frame, error: u8, done: u8) -> Frame {
     request.reply([0, 1, error, done])
 }
 
-const fn station(number: u16) -> [u8; 6] {
+fn station(number: u16) -> [u8; 6] {
     let [high, low] = number.to_be_bytes();
     [0x06, 0, 0, 0, high, low]
 }
 
 /// Directives, and the list that they leave behind.
-type Step = (&'static [(u8, [u8; 6])], &'static [[u8; 6]]);
+type Step<'a> = (&'a [(u8, [u8; 6])], &'a [[u8; 6]]);
 
 #[test]
 fn f1_to_f9_lists_are_read_and_edited() {
     let mut rig = Rig::new(1500);
     let read = Frame::request(2, [0xFF, 0, 0xFF, 0xFF]);
     answers_without_disk(&mut rig, "F1", &read, &list(&read, &[]));
-    let steps: [Step; 7] = [
+    let steps: [Step<'_>; 7] = [
         (&[], &[]),
         (&[(0, OTHER)], &[]),
         (&[(ADD, CLIENT)], &[CLIENT]),
