@@ -1,19 +1,36 @@
-//! How to serve: the command line, checked into a [`Config`] that can't be wrong afterwards.
+//! How to serve: command line and configuration file, checked into a [`Config`] that can't be
+//! wrong afterwards.
 //!
-//! `cli` has the flags, [`pattern`] which interfaces are meant.
+//! `cli` has the flags, [`file`] reads the text of a configuration file, `load` does that from its
+//! path on and looks at the machine, too. [`pattern`] says which interfaces are meant, [`overlap`]
+//! which exports would have the same bytes.
 
 mod cli;
+mod disks;
+pub mod file;
+mod load;
+pub mod overlap;
 pub mod pattern;
+mod problem;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use aoe_common::address::Address;
 use aoe_common::wire::Mac;
 use clap::ValueEnum;
-use std::path::PathBuf;
+use file::File;
+use load::load;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
+use toml::Spanned;
 
-pub use cli::{CONTROL_SOCKET, Cli, Command, STATE_DIR, ServeArgs, StatusArgs, usage_error};
+pub use cli::{
+    CONFIG_FILE, CONTROL_SOCKET, CheckArgs, Cli, Command, STATE_DIR, ServeArgs, StatusArgs,
+    usage_error,
+};
+pub use load::{FileError, MAX_BYTES, Report, check};
 pub use pattern::InterfacePattern;
+pub use problem::{MAX_PROBLEMS, Problem};
 
 /// How frames get from the network card to the daemon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -103,27 +120,63 @@ pub struct Config {
 }
 
 impl Config {
-    /// Checks the arguments.
+    /// Checks the arguments, and reads the configuration file unless they say everything.
     ///
     /// # Errors
     ///
-    /// One line that says what is wrong and what to do.
+    /// [`FileError`] where it is the file that is wrong: a line for each problem. Anything else is
+    /// wrong on the command line: one line. Both say what is wrong and what to do.
     pub fn new(args: ServeArgs) -> Result<Self> {
-        let exports = exports(&args)?;
+        let file = match &args.config {
+            Some(path) => Some(load(path)?),
+            None if !args.file.is_empty() => None,
+            None => Some(load_default(Path::new(CONFIG_FILE))?),
+        };
+        match file {
+            Some(file) => Self::from_file(args, file),
+            None => Self::from_flags(args),
+        }
+    }
+
+    /// The short form.
+    fn from_flags(args: ServeArgs) -> Result<Self> {
         for (at, name) in args.interfaces.iter().enumerate() {
             ensure!(!args.interfaces[..at].contains(name), "--iface {name} is given twice");
         }
+        let (interfaces, exports) = (args.interfaces.clone(), exports(&args)?);
+        Ok(Self { interfaces, exports, ..Self::from_file(args, File::default())? })
+    }
+
+    /// What the file says, unless a flag says otherwise.
+    fn from_file(args: ServeArgs, file: File) -> Result<Self> {
+        let require_zerocopy = args.require_zerocopy || file.require_zerocopy;
+        let mut exports: Vec<_> = file.exports.into_iter().map(|export| export.config).collect();
+        for export in &mut exports {
+            export.read_only |= args.read_only;
+        }
         Ok(Self {
+            interfaces: file.interfaces.into_iter().map(Spanned::into_inner).collect(),
             exports,
-            mode: mode(args.mode.unwrap_or(Mode::Auto), args.require_zerocopy)?,
-            interfaces: args.interfaces,
+            mode: mode(args.mode.or(file.mode).unwrap_or(Mode::Auto), require_zerocopy)?,
             create: args.create,
             sparse: args.sparse,
-            control: args.control.unwrap_or_else(|| CONTROL_SOCKET.into()),
-            state_dir: args.state_dir.unwrap_or_else(|| STATE_DIR.into()),
-            announce_every: args.announce_every.map(Duration::from_secs),
+            control: args.control.or(file.control).unwrap_or_else(|| CONTROL_SOCKET.into()),
+            state_dir: args.state_dir.or(file.state_dir).unwrap_or_else(|| STATE_DIR.into()),
+            announce_every: args.announce_every.map(Duration::from_secs).or(file.announce_every),
         })
     }
+}
+
+/// Reads the file that is meant where nothing is said.
+fn load_default(path: &Path) -> Result<File> {
+    load(path).map_err(|error| match error {
+        FileError::Read { source, .. } if source.kind() == io::ErrorKind::NotFound => anyhow!(
+            "nothing says what to serve: give --iface, --shelf, --slot and --file, or write {}; \
+             see --help for both",
+            path.display()
+        ),
+        error => error.into(),
+    })
 }
 
 /// The mode, given that zero-copy may be required.
@@ -133,7 +186,7 @@ fn mode(mode: Mode, require_zerocopy: bool) -> Result<Mode> {
         mode if require_zerocopy => {
             let name = mode.to_possible_value().map(|value| value.get_name().to_owned());
             bail!(
-                "--require-zerocopy contradicts --mode {}: leave one of them out",
+                "require-zerocopy contradicts mode {}: leave one of them out",
                 name.unwrap_or_default()
             )
         }
@@ -165,56 +218,4 @@ fn exports(args: &ServeArgs) -> Result<Vec<ExportConfig>> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use clap::Parser;
-
-    fn parse(args: &str) -> Result<Config> {
-        let cli = Cli::try_parse_from(format!("aoe-daemon {args}").split_whitespace())?;
-        Config::new(cli.serve)
-    }
-
-    #[test]
-    fn one_export() {
-        let config = parse("--iface a --shelf 0 --slot 1 --file x").unwrap();
-        let export = ExportConfig::new(Address::new(0, 1).unwrap(), "x".into());
-        assert_eq!(config.exports, [export]);
-        assert_eq!(config.mode, Mode::Auto);
-        assert_eq!(config.state_dir, PathBuf::from(STATE_DIR));
-        assert_eq!(config.control, PathBuf::from(CONTROL_SOCKET));
-        assert_eq!(config.announce_every, None);
-    }
-
-    #[test]
-    fn several_exports_and_interfaces() {
-        let config =
-            parse("--iface a --iface b* --shelf 0 --slot 1 --file x --shelf 0 --slot 2 --file y")
-                .unwrap();
-        assert!(config.interfaces[0].matches("a") && config.interfaces[1].matches("b2"));
-        assert_eq!(config.exports[1].address.to_string(), "e0.2");
-    }
-
-    #[test]
-    fn what_is_wrong_is_said() {
-        let cases = [
-            ("--iface a --shelf 65535 --slot 1 --file x", "65535 is not in 0..=65534"),
-            ("--iface a --shelf 4095 --slot 1 --file x", "4095"),
-            ("--iface a --shelf 0 --slot 255 --file x", "255 is not in 0..=254"),
-            ("--iface a --shelf 0 --slot 1 --slot 2 --file x", "once for every export"),
-            ("--iface a --shelf 0 --slot 1 --file x --shelf 0 --slot 1 --file y", "e0.1 is given"),
-            ("--iface a --iface a --shelf 0 --slot 1 --file x", "twice"),
-            (
-                "--iface a --shelf 0 --slot 1 --file x --mode native --require-zerocopy",
-                "--mode nat",
-            ),
-            ("--iface a --shelf 0 --slot 1 --file x --create 100", "multiple of 512"),
-            ("--shelf 0 --slot 1 --file x", "--iface"),
-            ("--iface a[ --shelf 0 --slot 1 --file x", "is no pattern"),
-            ("--iface a --shelf 0 --slot 1 --file x --announce-every 0", "1..=86400"),
-        ];
-        for (args, expected) in cases {
-            let error = format!("{:#}", parse(args).unwrap_err());
-            assert!(error.contains(expected), "{args}: {error}");
-        }
-    }
-}
+mod tests;

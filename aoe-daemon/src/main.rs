@@ -1,10 +1,11 @@
 //! Command line in, exit code out.
 
 use anyhow::{Context, Result};
-use aoe_daemon::config::{Cli, Command, Config, StatusArgs, usage_error};
+use aoe_daemon::config::{self, Cli, Command, Config, FileError, StatusArgs, usage_error};
 use aoe_daemon::control;
 use clap::Parser;
 use std::io::IsTerminal;
+use std::path::Path;
 use std::process::ExitCode;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
@@ -22,10 +23,12 @@ fn main() -> ExitCode {
     };
     let done = match cli.command {
         Some(Command::Status(arguments)) => status(&arguments),
+        Some(Command::Check(arguments)) => return check(&arguments.file),
         None => {
             let verbose = cli.serve.verbose;
             match Config::new(cli.serve) {
                 Ok(config) => log_to_stderr(verbose).and_then(|()| control::serve(&config)),
+                Err(error) if error.is::<FileError>() => return refuse(&error.to_string(), 1),
                 Err(error) => return refuse(&format!("{error:#}"), USAGE),
             }
         }
@@ -37,8 +40,19 @@ fn main() -> ExitCode {
 }
 
 fn refuse(reason: &str, code: u8) -> ExitCode {
-    eprintln!("aoe-daemon: {reason}");
+    // A configuration file may be wrong in several lines.
+    reason.lines().for_each(|line| eprintln!("aoe-daemon: {line}"));
     ExitCode::from(code)
+}
+
+fn check(path: &Path) -> ExitCode {
+    match config::check(path) {
+        Ok(report) => {
+            println!("{report}");
+            ExitCode::from(u8::from(!report.problems.is_empty()))
+        }
+        Err(error) => refuse(&error.to_string(), 1),
+    }
 }
 
 fn status(arguments: &StatusArgs) -> Result<()> {

@@ -7,6 +7,8 @@ use aoe_common::wire::SECTOR_SIZE;
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 
+/// Where the configuration file is unless `--config` says otherwise.
+pub const CONFIG_FILE: &str = "/etc/aoe-daemon.toml";
 /// Where the control socket is unless `--control` says otherwise.
 pub const CONTROL_SOCKET: &str = "/run/aoe-daemon.sock";
 /// Where what clients have set is kept unless `--state-dir` says otherwise.
@@ -23,17 +25,42 @@ Examples:
   Serve two disks on two ports:
       aoe-daemon --iface ens33 --iface ens34 \\
           --shelf 0 --slot 1 --file a.img  --shelf 0 --slot 2 --file /dev/vg/b
+  Serve what /etc/aoe-daemon.toml says, after a look at it:
+      aoe-daemon check && aoe-daemon
   Ask a running daemon how it does:
       aoe-daemon status
 
+A configuration file names everything once, and more for each export than flags can say:
+      interfaces = [\"ens33\", \"ens5*\"]
+
+      [[export]]
+      shelf = 0
+      slot = 1
+      file = \"/srv/aoe/storage1.img\"
+
+      [[export]]
+      shelf = 0
+      slot = 2
+      file = \"/dev/vg/b\"
+      read-only = true
+      interfaces = [\"ens33\"]           # not on the others
+      vlan = 5                         # frames tagged for it, and no others
+      allow = [\"02:00:00:00:00:01\"]    # this client alone
+
+  Of the whole file: interfaces mode require-zerocopy control state-dir announce-every.
+  Of an [[export]]: shelf slot file read-only offset length interfaces vlan config-string serial
+  model wwn allow deny.
+
 On the client: modprobe aoe; aoe-discover; aoe-stat; then use /dev/etherd/e0.1.
 
-Exit status: 0 after an orderly stop, 1 if it can't serve, 2 for a wrong command line.";
+Exit status: 0 after an orderly stop, 1 if it can't serve or the configuration file is wrong, 2 for
+a wrong command line.";
 
 /// Serve disk images and block devices over ATA over Ethernet, by XDP and AF_XDP.
 ///
 /// Every write is on stable storage before it is answered. One daemon owns an interface and
-/// serves any number of exports on it: give --shelf, --slot and --file once for each.
+/// serves any number of exports on it. They are in a configuration file, or few of them on the
+/// command line: give --shelf, --slot and --file once for each.
 #[derive(Debug, Parser)]
 #[command(name = "aoe-daemon", version, after_help = EXAMPLES, args_conflicts_with_subcommands = true,
           subcommand_negates_reqs = true)]
@@ -51,6 +78,19 @@ pub struct Cli {
 pub enum Command {
     /// Show exports, interfaces, queues, modes, counters and buffer use of a running daemon.
     Status(StatusArgs),
+    /// Say what is wrong in a configuration file, and where. Nothing is served.
+    ///
+    /// Prints FILE:LINE:COLUMN and what is wrong for every mistake, and warns of interfaces and
+    /// files that do not exist now. Exit status: 0 if the file can be served, else 1.
+    Check(CheckArgs),
+}
+
+/// Arguments of `check`.
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// The configuration file.
+    #[arg(value_name = "FILE", default_value = CONFIG_FILE)]
+    pub file: PathBuf,
 }
 
 /// Arguments of `status`.
@@ -67,19 +107,26 @@ pub struct StatusArgs {
 /// Arguments for serving.
 #[derive(Clone, Debug, Args)]
 pub struct ServeArgs {
+    /// Configuration file, where there is no --iface; /etc/aoe-daemon.toml unless given.
+    ///
+    /// `aoe-daemon check FILE` says what is wrong in one. It can't be given together with --iface,
+    /// --shelf, --slot and --file; the other flags weigh more than what the file says.
+    #[arg(long, value_name = "PATH")]
+    #[arg(conflicts_with_all = ["interfaces", "shelf", "slot", "file"])]
+    pub config: Option<PathBuf>,
     /// Network interface to serve on, by its name or a pattern like 'ens*'; repeat it for more.
-    #[arg(long = "iface", value_name = "IFACE", required = true)]
+    #[arg(long = "iface", value_name = "IFACE", requires_all = ["shelf", "slot", "file"])]
     pub interfaces: Vec<InterfacePattern>,
     /// Shelf (major address) of an export, 0 to 65534 but not 4095.
-    #[arg(long, value_name = "N", required = true)]
+    #[arg(long, value_name = "N", requires_all = ["interfaces", "slot", "file"])]
     #[arg(value_parser = clap::value_parser!(u16).range(..=i64::from(EVERY_SHELF) - 1))]
     pub shelf: Vec<u16>,
     /// Slot (minor address) of an export, 0 to 254.
-    #[arg(long, value_name = "N", required = true)]
+    #[arg(long, value_name = "N", requires_all = ["interfaces", "shelf", "file"])]
     #[arg(value_parser = clap::value_parser!(u8).range(..=i64::from(EVERY_SLOT) - 1))]
     pub slot: Vec<u8>,
     /// Image file or block device of an export.
-    #[arg(long, value_name = "PATH", required = true)]
+    #[arg(long, value_name = "PATH", requires_all = ["interfaces", "shelf", "slot"])]
     pub file: Vec<PathBuf>,
     /// Refuse writes to every export, and open the files for reading only.
     #[arg(long)]
@@ -146,7 +193,7 @@ mod tests {
 
     #[test]
     fn usage_errors_are_one_line() {
-        for args in ["--slot 300", "--iface a", "--nonsense"] {
+        for args in ["--slot 300", "--iface a", "--nonsense", "--iface a --config b"] {
             let args = format!("aoe-daemon {args}");
             let error = Cli::try_parse_from(args.split_whitespace()).unwrap_err();
             let line = usage_error(&error);

@@ -17,32 +17,23 @@ const MAX_PATTERN: usize = 128;
 pub struct InterfacePattern(Pattern);
 
 /// Why something is neither an interface's name nor a pattern.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum PatternError {
     /// It is empty.
-    #[error("an interface has a name: `ip link` lists them")]
+    #[error("it is empty; `ip link` lists the names")]
     Empty,
     /// It has more bytes than an interface's name, or than a pattern needs.
-    #[error("{text:?} is too long: names of interfaces have at most {MAX_NAME} bytes")]
-    TooLong {
-        /// What was given.
-        text: String,
-    },
+    #[error("names have at most {MAX_NAME} bytes, and patterns {MAX_PATTERN}")]
+    TooLong,
     /// It has characters that the name of an interface can't have, or is one of `.` and `..`.
-    #[error("{text:?} can't be an interface: no name has spaces, control characters, / or :")]
-    Name {
-        /// What was given.
-        text: String,
-    },
+    #[error("no name has spaces, control characters, / or :")]
+    Name,
     /// Its brackets or stars make no pattern.
     #[error(
-        "{text:?} is no pattern: * stands for any characters, ? for one, [abc] and [0-9] for one \
-         of these, [!abc] for one of the others"
+        "in patterns * stands for any characters, ? for one, [abc] and [0-9] for one of these, \
+         [!abc] for one of the others"
     )]
-    Syntax {
-        /// What was given.
-        text: String,
-    },
+    Syntax,
 }
 
 impl InterfacePattern {
@@ -81,17 +72,14 @@ impl FromStr for InterfacePattern {
             return Err(PatternError::Empty);
         }
         if text.len() > limit {
-            return Err(PatternError::TooLong { text: text.to_owned() });
+            return Err(PatternError::TooLong);
         }
         let is_foreign =
             |letter: char| letter.is_whitespace() || letter.is_control() || "/:".contains(letter);
         if text == "." || text == ".." || text.contains(is_foreign) {
-            return Err(PatternError::Name { text: text.to_owned() });
+            return Err(PatternError::Name);
         }
-        match Pattern::new(text) {
-            Ok(pattern) => Ok(Self(pattern)),
-            Err(_) => Err(PatternError::Syntax { text: text.to_owned() }),
-        }
+        Pattern::new(text).map(Self).map_err(|_| PatternError::Syntax)
     }
 }
 
@@ -147,13 +135,13 @@ mod tests {
         let parse = |text: &str| text.parse::<InterfacePattern>().unwrap_err();
         assert_eq!(parse(""), PatternError::Empty);
         for text in ["interface-of-16b".to_owned(), "*".repeat(200)] {
-            assert_eq!(parse(&text), PatternError::TooLong { text: text.clone() });
+            assert_eq!(parse(&text), PatternError::TooLong);
         }
         for text in ["a b", "a/b", "a:1", "a\n", ".", "..", "eth*\0"] {
-            assert_eq!(parse(text), PatternError::Name { text: text.to_owned() });
+            assert_eq!(parse(text), PatternError::Name);
         }
         for text in ["eth[0-3", "eth[]", "eth**", "***"] {
-            assert_eq!(parse(text), PatternError::Syntax { text: text.to_owned() });
+            assert_eq!(parse(text), PatternError::Syntax);
         }
     }
 
