@@ -1,5 +1,6 @@
 //! What the kernel knows about a network interface, in the network namespace of the process.
 
+mod features;
 mod monitor;
 mod request;
 
@@ -11,6 +12,7 @@ use aoe_common::wire::Mac;
 use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkLayerType, LinkMessage, LinkXdp};
 use thiserror::Error;
 
+pub use features::strips_vlan_tags;
 pub use monitor::LinkMonitor;
 
 /// A network interface as it was when it was asked for.

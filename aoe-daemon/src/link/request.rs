@@ -5,6 +5,7 @@ use std::io;
 
 use netlink_packet_core::{
     NLM_F_DUMP, NLM_F_REQUEST, NetlinkBuffer, NetlinkHeader, NetlinkMessage, NetlinkPayload,
+    NetlinkSerializable,
 };
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::link::LinkMessage;
@@ -62,16 +63,25 @@ fn not_understood(error: impl Display) -> LinkError {
     LinkError::Answer(error.to_string())
 }
 
-/// Sends a question; the answers come to the socket.
+/// Sends a question about links; the answers come to the socket.
 fn ask(link: LinkMessage, flags: u16) -> io::Result<Socket> {
     let payload = NetlinkPayload::from(RouteNetlinkMessage::GetLink(link));
+    send(NETLINK_ROUTE, payload, flags)
+}
+
+/// Sends a question of one of netlink's protocols; the answers come to the socket.
+pub(super) fn send<M: NetlinkSerializable>(
+    protocol: isize,
+    payload: NetlinkPayload<M>,
+    flags: u16,
+) -> io::Result<Socket> {
     let mut question = NetlinkMessage::new(NetlinkHeader::default(), payload);
     question.header.flags = flags;
     question.finalize();
     let mut bytes = vec![0; question.buffer_len()];
     question.serialize(&mut bytes);
 
-    let mut socket = Socket::new(NETLINK_ROUTE)?;
+    let mut socket = Socket::new(protocol)?;
     socket.bind_auto()?;
     socket.connect(&SocketAddr::new(0, 0))?;
     socket.send(&bytes, 0)?;
