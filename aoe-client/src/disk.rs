@@ -72,6 +72,7 @@ impl Disk {
             source: initiator.mac(),
             destination: target.mac,
             to: target.address.into(),
+            mtu: initiator.mtu(),
             sector_limit: target.sector_count.min(initiator.sector_limit()),
             extended: false,
         };

@@ -10,10 +10,12 @@ use aoe_xsk::{BATCH_FRAMES, PacketSocket, ReceiveBatch};
 use crate::error::Error;
 use crate::outstanding::{Done, Expired, Outstanding};
 use crate::reply::{self, Answer};
-use crate::request::{self, Operation, Path};
+use crate::request::{self, ConfigQuery, Operation, Path};
 use crate::tag::Tags;
 use crate::target::Target;
 
+/// What finds targets.
+const QUERY: Operation = Operation::Config(ConfigQuery::Read);
 /// How often a discovery asks: a broadcast may get lost like any other frame.
 const DISCOVERY_QUERIES: u32 = 3;
 /// How long to wait when the interface can take no more frames for now.
@@ -27,6 +29,7 @@ pub struct Initiator {
     interface: String,
     socket: PacketSocket,
     batch: ReceiveBatch,
+    mtu: usize,
     sector_limit: u8,
 }
 
@@ -46,7 +49,7 @@ impl Initiator {
             return Err(Error::MtuTooSmall { interface: interface.to_owned(), mtu });
         }
         let batch = ReceiveBatch::new(ETHERNET_HEADER + mtu);
-        Ok(Self { interface: interface.to_owned(), socket, batch, sector_limit })
+        Ok(Self { interface: interface.to_owned(), socket, batch, mtu, sector_limit })
     }
 
     /// The interface's name.
@@ -59,6 +62,12 @@ impl Initiator {
     #[must_use]
     pub fn mac(&self) -> Mac {
         Mac(self.socket.mac())
+    }
+
+    /// The interface's MTU in bytes, as it was when it was opened.
+    #[must_use]
+    pub fn mtu(&self) -> usize {
+        self.mtu
     }
 
     /// Most sectors that fit one frame on this interface.
@@ -77,7 +86,7 @@ impl Initiator {
     pub fn discover(&mut self, to: Destination, timeout: Duration) -> Result<Vec<Target>, Error> {
         let tag = Tags::new().take();
         let mut query = Vec::new();
-        request::build(&mut query, &self.everybody(to), tag, Operation::QueryConfig, &[])
+        request::build(&mut query, &self.everybody(to), tag, QUERY, &[])
             .expect("an opened interface has no group address, and a query nothing else to refuse");
         let mut found: Vec<Target> = Vec::new();
         let start = Instant::now();
@@ -108,7 +117,7 @@ impl Initiator {
     /// The target that a frame describes if it is a config reply to our tag.
     fn config_reply(&self, frame: &[u8], tag: u32) -> Option<Target> {
         let reply = reply::parse(frame, self.mac()).ok().filter(|reply| reply.tag == tag)?;
-        match reply.answer(Operation::QueryConfig)? {
+        match reply.answer(QUERY)? {
             Ok(Answer::Config(config)) => {
                 Some(Target::new(reply.address, reply.source, &self.interface, config))
             }
@@ -125,7 +134,7 @@ impl Initiator {
     pub fn find(&mut self, address: Address, patience: Duration) -> Result<Target, Error> {
         let mut outstanding = Outstanding::new(self.everybody(address.into()), 1, patience);
         let interface = self.interface.clone();
-        let mut question = Some((Operation::QueryConfig, &[][..]));
+        let mut question = Some((QUERY, &[][..]));
         let mut target = None;
         self.exchange(
             &mut outstanding,
@@ -146,6 +155,7 @@ impl Initiator {
             source: self.mac(),
             destination: Mac::BROADCAST,
             to,
+            mtu: self.mtu,
             sector_limit: self.sector_limit,
             extended: false,
         }

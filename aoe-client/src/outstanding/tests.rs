@@ -10,6 +10,7 @@ fn outstanding(window: usize) -> Outstanding {
         source: Mac([2, 0, 0, 0, 0, 1]),
         destination: Mac([2, 0, 0, 0, 0, 2]),
         to: Destination { shelf: 1, slot: 3 },
+        mtu: 1500,
         sector_limit: 2,
         extended: true,
     };

@@ -193,7 +193,7 @@ fn a_read_only_disk_fails_writes_with_its_registers() -> Result<()> {
         let mut disk = Disk::open(CLIENT_PORT, e0_1(), Options::default())?;
         let failed = error(disk.write(9, &[0; 512]))?;
         let text = "e0.1 failed the write of sector 9: ATA status 0x41, error 0x04 (command \
-                    aborted)";
+                    aborted: not supported, or not allowed)";
         assert_eq!(failed.to_string(), text);
         let Error::Failed { operation, failure, .. } = failed else { anyhow::bail!("{failed}") };
         assert_eq!(operation, Operation::Write { lba: 9, sectors: 1 });
