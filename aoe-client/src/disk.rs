@@ -7,11 +7,13 @@ use aoe_common::wire::SECTOR_SIZE;
 use aoe_common::wire::identify::{Identify, LBA48_SUPPORTED, word};
 
 use crate::error::Error;
-use crate::initiator::{Answered, Initiator};
-use crate::outstanding::Outstanding;
-use crate::reply::Answer;
-use crate::request::{Operation, Path};
+use crate::features::Features;
+use crate::initiator::Answered;
+use crate::port::{Port, WINDOW_LIMIT};
+use crate::reply::{Answer, Health};
+use crate::request::{Forbidden, Operation, Path};
 use crate::target::Target;
+use crate::trim::{self, Extent};
 
 /// How to talk to a target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,18 +32,13 @@ impl Default for Options {
     }
 }
 
-/// The most requests under way at once.
-const WINDOW_LIMIT: usize = 1024;
-
 /// A target's disk.
 ///
 /// Transfers of any length are cut into requests of as many sectors as fit a frame, and as many
 /// of those are under way as the target holds buffers for. They are not ordered among each other:
 /// only when a call has returned is everything done.
 pub struct Disk {
-    initiator: Initiator,
-    outstanding: Outstanding,
-    target: Target,
+    port: Port,
     identify: Identify,
 }
 
@@ -50,61 +47,64 @@ impl Disk {
     ///
     /// # Errors
     ///
-    /// As [`Initiator::open`], [`Initiator::find`] and [`connect`](Self::connect).
+    /// As [`Port::open`] and [`attach`](Self::attach).
     pub fn open(interface: &str, address: Address, options: Options) -> Result<Self, Error> {
-        let mut initiator = Initiator::open(interface)?;
-        let target = initiator.find(address, options.patience)?;
-        Self::attach(initiator, target, options)
+        Self::attach(Port::open(interface, address, options)?)
     }
 
     /// Connects to a target that was found earlier.
     ///
     /// # Errors
     ///
-    /// As [`Initiator::open`]; [`Error::Timeout`] or [`Error::Failed`] if the target does not
-    /// identify its disk.
+    /// As [`Port::connect`] and [`attach`](Self::attach).
     pub fn connect(target: &Target, options: Options) -> Result<Self, Error> {
-        Self::attach(Initiator::open(&target.interface)?, target.clone(), options)
+        Self::attach(Port::connect(target, options)?)
     }
 
-    fn attach(mut initiator: Initiator, target: Target, options: Options) -> Result<Self, Error> {
-        let path = Path {
-            source: initiator.mac(),
-            destination: target.mac,
-            to: target.address.into(),
-            mtu: initiator.mtu(),
-            sector_limit: target.sector_count.min(initiator.sector_limit()),
-            extended: false,
-        };
-        let window = options.window.min(usize::from(target.buffer_count)).clamp(1, WINDOW_LIMIT);
-        let mut outstanding = Outstanding::new(path, window, options.patience);
-        let mut identify = Identify::zeroed();
-        let mut question = Some((Operation::Identify, &[][..]));
-        initiator.exchange(
-            &mut outstanding,
-            target.address,
-            || question.take(),
-            |reply| {
-                if let Answer::Data(data) = reply.answer {
-                    identify.0.copy_from_slice(data);
-                }
-            },
-        )?;
+    /// Has the disk behind a port identify itself.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Timeout`] or [`Error::Failed`] if it does not.
+    pub fn attach(mut port: Port) -> Result<Self, Error> {
+        let identify = port.ask(Operation::Identify, &[], |answer| match answer {
+            Answer::Data(data) => data.try_into().ok().map(Identify),
+            _ => None,
+        })?;
         let extended = identify.word(word::COMMAND_SETS_2) & LBA48_SUPPORTED != 0;
-        outstanding.set_path(Path { extended, ..path });
-        Ok(Self { initiator, outstanding, target, identify })
+        let path = *port.outstanding().path();
+        port.outstanding_mut().set_path(Path { extended, ..path });
+        Ok(Self { port, identify })
+    }
+
+    /// The port that the disk is reached by.
+    #[must_use]
+    pub fn port(&self) -> &Port {
+        &self.port
+    }
+
+    /// The port that the disk is reached by, to ask it what does not concern the disk.
+    #[must_use]
+    pub fn port_mut(&mut self) -> &mut Port {
+        &mut self.port
     }
 
     /// The target, as it described itself.
     #[must_use]
     pub fn target(&self) -> &Target {
-        &self.target
+        self.port.target()
     }
 
     /// What the disk said about itself.
     #[must_use]
     pub fn identify(&self) -> &Identify {
         &self.identify
+    }
+
+    /// What that means.
+    #[must_use]
+    pub fn features(&self) -> Features {
+        Features::from(&self.identify)
     }
 
     /// The disk's size in sectors of 512 bytes.
@@ -116,19 +116,19 @@ impl Disk {
     /// Most sectors in one request: what both ends of the path can take.
     #[must_use]
     pub fn sector_limit(&self) -> u8 {
-        self.outstanding.path().sector_limit
+        self.port.sector_limit()
     }
 
     /// The most requests under way at once.
     #[must_use]
     pub fn window(&self) -> usize {
-        self.outstanding.window()
+        self.port.outstanding().window()
     }
 
     /// How many requests were sent again for want of a reply since the disk was opened.
     #[must_use]
     pub fn retransmissions(&self) -> u64 {
-        self.outstanding.retransmissions()
+        self.port.outstanding().retransmissions()
     }
 
     /// Fills `data`, a whole number of sectors, with what the disk holds from sector `lba` on.
@@ -171,6 +171,62 @@ impl Disk {
         self.exchange(next, |_reply| ())
     }
 
+    /// Has everything that was written made durable.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Timeout`] or [`Error::Failed`]. Nobody knows then which writes have survived.
+    pub fn flush(&mut self) -> Result<(), Error> {
+        let extended = self.features().flush_ext;
+        let operation = if extended { Operation::FlushExt } else { Operation::Flush };
+        self.port.ask(operation, &[], |_done| Some(()))
+    }
+
+    /// Discards what these sectors hold: they need no storage any more. What is read there
+    /// afterwards is what the disk's [`features`](Self::features) say.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unsupported`], [`Error::PastEnd`], and [`Error::Forbidden`] for no sectors before
+    /// anything is sent; [`Error::Timeout`] and [`Error::Failed`] from the first request that
+    /// meets it. Any part of the extents may then be discarded or not.
+    pub fn trim(&mut self, extents: &[Extent]) -> Result<(), Error> {
+        let address = self.target().address;
+        let trim = self.features().trim;
+        let trim = trim.ok_or(Error::Unsupported { address, feature: "TRIM" })?;
+        if extents.is_empty() || extents.iter().any(|extent| extent.sectors == 0) {
+            return Err(Error::Forbidden { address, forbidden: Forbidden::NoSectors });
+        }
+        for &Extent { lba, sectors } in extents {
+            self.check_range(lba, sectors)?;
+        }
+        let blocks = trim::blocks(extents);
+        let limit = usize::from(trim.blocks).min(usize::from(self.sector_limit()));
+        let mut payloads = blocks.chunks(limit * SECTOR_SIZE);
+        let next = || {
+            let payload = payloads.next()?;
+            Some((Operation::Trim { blocks: (payload.len() / SECTOR_SIZE) as u8 }, payload))
+        };
+        self.exchange(next, |_reply| ())
+    }
+
+    /// Whether the disk expects to go on working, by SMART, which is turned on for it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unsupported`] before anything is sent; [`Error::Timeout`] or [`Error::Failed`].
+    pub fn smart_healthy(&mut self) -> Result<bool, Error> {
+        if !self.features().smart.supported {
+            let address = self.target().address;
+            return Err(Error::Unsupported { address, feature: "SMART" });
+        }
+        self.port.ask(Operation::EnableSmart, &[], |_done| Some(()))?;
+        self.port.ask(Operation::SmartStatus, &[], |answer| match answer {
+            Answer::Health(health) => Some(health == Health::Good),
+            _ => None,
+        })
+    }
+
     /// Checks that a transfer of this many sectors from `lba` on stays on the disk.
     ///
     /// # Errors
@@ -179,7 +235,7 @@ impl Disk {
     pub fn check_range(&self, lba: u64, sectors: u64) -> Result<(), Error> {
         let size = self.sectors();
         if lba.checked_add(sectors).is_none_or(|end| end > size) {
-            let address = self.target.address;
+            let address = self.target().address;
             return Err(Error::PastEnd { address, lba, sectors, size });
         }
         Ok(())
@@ -204,16 +260,15 @@ impl Disk {
 
     /// Sets the most requests under way at once, 1 to 1024, whatever the target can hold.
     pub(crate) fn set_window(&mut self, window: usize) {
-        self.outstanding.set_window(window.clamp(1, WINDOW_LIMIT));
+        self.port.outstanding_mut().set_window(window.clamp(1, WINDOW_LIMIT));
     }
 
-    /// As [`Initiator::exchange`].
+    /// As [`Initiator::exchange`](crate::Initiator::exchange).
     pub(crate) fn exchange<'d>(
         &mut self,
         next: impl FnMut() -> Option<(Operation, &'d [u8])>,
         done: impl FnMut(Answered<'_>),
     ) -> Result<(), Error> {
-        let address = self.target.address;
-        self.initiator.exchange(&mut self.outstanding, address, next, done)
+        self.port.exchange(next, done)
     }
 }

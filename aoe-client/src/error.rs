@@ -73,6 +73,14 @@ pub enum Error {
         /// What it answered.
         failure: Failure,
     },
+    /// The disk does not have what is asked for. Nothing was sent.
+    #[error("{address} does not offer {feature}: its IDENTIFY DEVICE data says so")]
+    Unsupported {
+        /// The target.
+        address: Address,
+        /// What it lacks, as ATA calls it.
+        feature: &'static str,
+    },
     /// The transfer would go past the end of the disk. Nothing was sent.
     #[error("{sectors} sectors at {lba} go past the end of {address}, which has {size} sectors")]
     PastEnd {

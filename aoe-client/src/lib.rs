@@ -4,8 +4,9 @@
 //! driver ignore the replies. Any target that speaks AoEr11 will do.
 //!
 //! - [`Initiator`] sits on one network interface and discovers [`Target`]s.
-//! - [`Disk`] is a connection to one of them: it knows the size, and reads and writes sectors
-//!   with as many requests under way as the target holds buffers for.
+//! - [`Port`] is a connection to one of them: its config string, MAC mask list and reservation.
+//! - [`Disk`] is the disk behind it: it knows the size, and reads, writes, flushes and discards
+//!   sectors with as many requests under way as the target holds buffers for.
 //! - [`mod@bench`] loads a disk with random reads and tells how it took them.
 //!
 //! Below them, without any input or output of their own: [`request`] builds frames and refuses
@@ -25,19 +26,25 @@
 pub mod bench;
 mod disk;
 mod error;
+mod features;
 mod histogram;
 mod initiator;
 mod outstanding;
+mod port;
 pub mod reply;
 pub mod request;
 mod round_trip;
 mod tag;
 mod target;
+mod trim;
 
 pub use disk::{Disk, Options};
 pub use error::Error;
+pub use features::{Features, Rotation, Switch, Trim};
 pub use initiator::Initiator;
+pub use port::Port;
 pub use target::Target;
+pub use trim::Extent;
 
 pub use aoe_common::address::{Address, AddressError, Destination};
 pub use aoe_common::wire::{AoeError, Mac, SECTOR_SIZE};

@@ -123,6 +123,15 @@ impl Outstanding {
         self.path = path;
     }
 
+    pub(crate) fn patience(&self) -> Duration {
+        self.patience
+    }
+
+    /// Gives requests up after `patience` from now on.
+    pub(crate) fn set_patience(&mut self, patience: Duration) {
+        self.patience = patience;
+    }
+
     pub(crate) fn window(&self) -> usize {
         self.slots.len()
     }
