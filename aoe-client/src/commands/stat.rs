@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use aoe_client::{Address, SECTOR_SIZE};
 use clap::Args;
+use serde_json::{Value, json};
 
 use super::{Found, Search};
 use crate::size::gigabytes;
@@ -11,7 +12,8 @@ use crate::size::gigabytes;
 const EXAMPLES: &str = "\
 Examples:
   aoe stat --iface eth0
-  aoe stat --iface eth0 --iface eth1 --timeout 2000";
+  aoe stat --iface eth0 --iface eth1 --timeout 2000
+  aoe stat --iface eth0 --json | jq -r '.[] | select(.state == \"down\") | .address'";
 
 /// List the disks, in the columns of aoe-stat
 ///
@@ -23,6 +25,13 @@ Examples:
 pub(crate) struct Arguments {
     #[command(flatten)]
     search: Search,
+
+    /// Print one JSON array instead
+    ///
+    /// Sizes are in sectors of 512 bytes and payloads in bytes, null where the disk does not
+    /// identify itself.
+    #[arg(long)]
+    json: bool,
 }
 
 /// A disk, put together from all its ports.
@@ -36,9 +45,7 @@ struct Row {
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let found = arguments.search.run()?;
-    if found.is_empty() {
-        return Err(arguments.search.nobody());
-    }
+    let nobody = found.is_empty().then(|| arguments.search.nobody());
     let mut rows: BTreeMap<Address, Row> = BTreeMap::new();
     for Found { target, disk } in found {
         let row = rows.entry(target.address).or_default();
@@ -54,10 +61,31 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
             Err(error) => eprintln!("aoe: {} answers, but {error}", target.address),
         }
     }
-    for (address, row) in &rows {
-        println!("{}", line(*address, row));
+    if arguments.json {
+        let rows: Vec<_> = rows.iter().map(|(address, row)| object(*address, row)).collect();
+        println!("{}", serde_json::to_string_pretty(&rows)?);
+    } else {
+        for (address, row) in &rows {
+            println!("{}", line(*address, row));
+        }
     }
-    Ok(())
+    nobody.map_or(Ok(()), Err)
+}
+
+impl Row {
+    fn state(&self) -> &'static str {
+        if self.sectors.is_some() { "up" } else { "down" }
+    }
+}
+
+fn object(address: Address, row: &Row) -> Value {
+    json!({
+        "address": address.to_string(),
+        "sectors": row.sectors,
+        "interfaces": row.interfaces,
+        "payload": row.payload,
+        "state": row.state(),
+    })
 }
 
 fn line(address: Address, row: &Row) -> String {
@@ -66,7 +94,7 @@ fn line(address: Address, row: &Row) -> String {
     let size = row.sectors.map_or_else(unknown, gigabytes);
     let interfaces = row.interfaces.join(",");
     let payload = row.payload.map_or_else(unknown, |bytes| bytes.to_string());
-    let state = if row.sectors.is_some() { "up" } else { "down" };
+    let state = row.state();
     format!("{device:>10} {size:>15} {interfaces:>10} {payload:<5} {state:<14}")
 }
 
@@ -88,5 +116,22 @@ mod tests {
         let row = Row { interfaces, ..Row::default() };
         let expected = "      e1.2            (NA)  eth0,eth1 (NA)  down          ";
         assert_eq!(line(address, &row), expected);
+    }
+
+    #[test]
+    fn json_has_the_columns_in_their_types() {
+        let address = "e1.2".parse().unwrap();
+        let interfaces = vec!["eth0".to_owned(), "eth1".to_owned()];
+        let row = Row { sectors: Some(2048), interfaces, payload: Some(1024) };
+        let expected = json!({
+            "address": "e1.2",
+            "sectors": 2048,
+            "interfaces": ["eth0", "eth1"],
+            "payload": 1024,
+            "state": "up",
+        });
+        assert_eq!(object(address, &row), expected);
+        let down = object(address, &Row::default());
+        assert_eq!((&down["sectors"], &down["state"]), (&Value::Null, &json!("down")));
     }
 }
