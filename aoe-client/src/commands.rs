@@ -1,16 +1,27 @@
 //! The commands, one file each, and what several of them need.
 
 pub(crate) mod bench;
+pub(crate) mod config;
 pub(crate) mod discover;
+mod explain;
+pub(crate) mod flush;
+pub(crate) mod identify;
+pub(crate) mod mask;
 pub(crate) mod read;
+pub(crate) mod reserve;
+pub(crate) mod smart;
 pub(crate) mod stat;
+pub(crate) mod trim;
 pub(crate) mod write;
 
 use std::thread;
 use std::time::Duration;
 
-use aoe_client::{Address, Destination, Disk, Error, Initiator, Options, Target};
+use aoe_client::{
+    Address, Destination, Disk, Error, Initiator, Mac, MacError, Options, Port, Target,
+};
 use clap::Args;
+use serde_json::json;
 
 /// How much is transferred between two looks at the progress and the other file, in bytes.
 pub(crate) const CHUNK_BYTES: usize = 4 << 20;
@@ -36,10 +47,47 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    pub(crate) fn open(&self) -> Result<Disk, Error> {
+    /// Finds the target and works with it. If that fails, what the target knows about the reason
+    /// is in the error.
+    fn with_port<T>(&self, work: impl FnOnce(&mut Port) -> anyhow::Result<T>) -> anyhow::Result<T> {
+        let mut port = self.find()?;
+        work(&mut port).map_err(|error| explain::explain(&mut port, error))
+    }
+
+    /// As [`with_port`](Self::with_port), with the disk.
+    fn with_disk<T>(&self, work: impl FnOnce(&mut Disk) -> anyhow::Result<T>) -> anyhow::Result<T> {
+        let mut disk = Disk::attach(self.find()?)?;
+        work(&mut disk).map_err(|error| explain::explain(disk.port_mut(), error))
+    }
+
+    fn find(&self) -> anyhow::Result<Port> {
         let options =
             Options { patience: Duration::from_millis(self.timeout), ..Options::default() };
-        Disk::open(&self.iface, self.address, options)
+        Port::open(&self.iface, self.address, options).map_err(explain::silence)
+    }
+}
+
+/// Reads the MAC address of a single station.
+fn station(text: &str) -> Result<Mac, String> {
+    let mac: Mac = text.parse().map_err(|error: MacError| error.to_string())?;
+    if mac.is_group() {
+        return Err("that is a group address, which no station sends from".to_owned());
+    }
+    Ok(mac)
+}
+
+/// Prints a list of MAC addresses, one a line or as a member of a JSON object, and these words for
+/// an empty one.
+fn print_macs(address: Address, member: &str, macs: &[Mac], as_json: bool, empty: &str) {
+    if as_json {
+        let macs: Vec<_> = macs.iter().map(Mac::to_string).collect();
+        println!("{:#}", json!({ "address": address.to_string(), member: macs }));
+    } else if macs.is_empty() {
+        println!("{empty}");
+    } else {
+        for mac in macs {
+            println!("{mac}");
+        }
     }
 }
 

@@ -47,4 +47,4 @@ pub use target::Target;
 pub use trim::Extent;
 
 pub use aoe_common::address::{Address, AddressError, Destination};
-pub use aoe_common::wire::{AoeError, Mac, SECTOR_SIZE};
+pub use aoe_common::wire::{AoeError, Mac, MacError, SECTOR_SIZE};

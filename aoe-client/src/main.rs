@@ -1,19 +1,22 @@
-//! `aoe`: finds ATA-over-Ethernet disks and reads and writes them, without the kernel's driver.
+//! `aoe`: finds ATA-over-Ethernet disks, uses and administers them, without the kernel's driver.
 #![forbid(unsafe_code)]
 
 mod commands;
 mod progress;
 mod size;
+mod text;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use commands::{bench, discover, read, stat, write};
+use commands::{
+    bench, config, discover, flush, identify, mask, read, reserve, smart, stat, trim, write,
+};
 
 const LONG_ABOUT: &str = "\
-Finds ATA-over-Ethernet disks, and reads and writes them, without the kernel's aoe driver and \
-without disturbing it.
+Finds ATA-over-Ethernet disks, reads and writes them, and keeps their config strings, MAC mask \
+lists and reservations, without the kernel's aoe driver and without disturbing it.
 
 ATA over Ethernet has no connections and no logins: whoever is on the same network segment can use \
 a disk, so every command needs to know by which network interface, and sending frames there needs \
@@ -28,13 +31,16 @@ Examples:
   aoe read e0.1 --iface eth0 --sectors 1 | xxd     look at the first sector
   aoe write e0.1 --iface eth0 disk.img             copy a file onto the disk
   aoe bench e0.1 --iface eth0 --depth 16           how fast are random reads?
+  aoe config set e0.1 --iface eth0 'web server'    give the disk a name
+  aoe reserve set e0.1 --iface eth0                keep it for this machine alone
 
 Exit status:
-  0  it worked
-  1  it did not; one line on standard error says why
+  0  done, or the answer is yes
+  1  it failed, a config string does not match, or a disk is failing; one line on standard error
+     says which
   2  the command line makes no sense";
 
-/// Find, read and write ATA-over-Ethernet disks
+/// Find, use and administer ATA-over-Ethernet disks
 #[derive(Parser)]
 #[command(name = "aoe", version, long_about = LONG_ABOUT, after_long_help = EXAMPLES)]
 #[command(after_help = "`aoe --help` says more and has examples.")]
@@ -48,8 +54,15 @@ struct CommandLine {
 enum Command {
     Discover(discover::Arguments),
     Stat(stat::Arguments),
+    Identify(identify::Arguments),
     Read(read::Arguments),
     Write(write::Arguments),
+    Flush(flush::Arguments),
+    Trim(trim::Arguments),
+    Smart(smart::Arguments),
+    Config(config::Arguments),
+    Mask(mask::Arguments),
+    Reserve(reserve::Arguments),
     Bench(bench::Arguments),
 }
 
@@ -59,6 +72,13 @@ fn main() -> ExitCode {
         Command::Stat(arguments) => stat::run(&arguments),
         Command::Read(arguments) => read::run(&arguments),
         Command::Write(arguments) => write::run(&arguments),
+        Command::Identify(arguments) => identify::run(&arguments),
+        Command::Flush(arguments) => flush::run(&arguments),
+        Command::Trim(arguments) => trim::run(&arguments),
+        Command::Smart(arguments) => smart::run(&arguments),
+        Command::Config(arguments) => config::run(&arguments),
+        Command::Mask(arguments) => mask::run(&arguments),
+        Command::Reserve(arguments) => reserve::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
     };
     match result {

@@ -48,10 +48,11 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let mut disk = arguments.connection.open()?;
     let duration = Duration::from_secs(arguments.seconds);
-    let report =
-        random_reads(&mut disk, arguments.sectors, usize::from(arguments.depth), duration)?;
+    let depth = usize::from(arguments.depth);
+    let report = arguments
+        .connection
+        .with_disk(|disk| Ok(random_reads(disk, arguments.sectors, depth, duration)?))?;
     if arguments.json {
         println!("{:#}", object(&report));
     } else {

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::{Found, Search};
 use crate::size::gigabytes;
+use crate::text::{hex, plain, printable};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -27,8 +28,8 @@ pub(crate) struct Arguments {
 
     /// Print one JSON array instead
     ///
-    /// Sizes are in sectors of 512 bytes, null where the disk does not identify itself. Bytes of
-    /// the config string that are no printable ASCII are escaped.
+    /// Sizes are in sectors of 512 bytes, null where the disk does not identify itself. Config
+    /// strings that are no UTF-8 are escaped; config_string_hex has their exact bytes.
     #[arg(long)]
     json: bool,
 }
@@ -44,6 +45,7 @@ struct Entry {
     buffer_count: u16,
     firmware_version: u16,
     config_string: String,
+    config_string_hex: String,
 }
 
 impl From<&Found> for Entry {
@@ -57,7 +59,8 @@ impl From<&Found> for Entry {
             sector_count: target.sector_count,
             buffer_count: target.buffer_count,
             firmware_version: target.firmware_version,
-            config_string: target.config_string.escape_ascii().to_string(),
+            config_string: plain(&target.config_string),
+            config_string_hex: hex(&target.config_string),
         }
     }
 }
@@ -89,7 +92,7 @@ fn line(target: &Target, size: &str) -> String {
          {buffer_count:>5} buffers"
     );
     if !config_string.is_empty() {
-        line += &format!(" \"{}\"", config_string.escape_ascii());
+        line += &format!(" \"{}\"", printable(config_string));
     }
     line
 }
@@ -114,6 +117,6 @@ mod tests {
             "e0.1       02:00:00:00:00:01 eth0            1.073GB   2 sectors    16 buffers";
         assert_eq!(line(&target, "1.073GB"), plain);
         target.config_string = b"a\x1b[\"".to_vec();
-        assert_eq!(line(&target, "1.073GB"), format!(r#"{plain} "a\x1b[\"""#));
+        assert_eq!(line(&target, "1.073GB"), format!(r#"{plain} "a\u{{1b}}[\"""#));
     }
 }

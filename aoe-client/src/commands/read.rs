@@ -50,19 +50,22 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     if arguments.output.is_none() && io::stdout().is_terminal() {
         bail!("a terminal is no place for the bytes of a disk: use -o FILE, or a pipe");
     }
-    let mut disk = arguments.connection.open()?;
+    arguments.connection.with_disk(|disk| copy_from(disk, arguments))
+}
+
+fn copy_from(disk: &mut Disk, arguments: &Arguments) -> anyhow::Result<()> {
     let rest = disk.sectors().saturating_sub(arguments.lba);
     let sectors = arguments.sectors.or(arguments.bytes).unwrap_or(rest);
     disk.check_range(arguments.lba, sectors)?;
     match arguments.output.as_deref() {
-        None => match copy(&mut disk, arguments.lba, sectors, &mut io::stdout().lock()) {
+        None => match copy(disk, arguments.lba, sectors, &mut io::stdout().lock()) {
             // Whoever reads the pipe has seen enough.
             Err(error) if is_broken_pipe(&error) => Ok(()),
             result => result.context("standard output"),
         },
         Some(path) => {
             let mut file = create(path)?;
-            copy(&mut disk, arguments.lba, sectors, &mut file)
+            copy(disk, arguments.lba, sectors, &mut file)
                 .with_context(|| path.display().to_string())
         }
     }

@@ -58,11 +58,12 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     if let Some(bytes) = length.filter(|bytes| !bytes.is_multiple_of(SECTOR_SIZE as u64)) {
         bail!("{name}: {bytes} bytes are not a whole number of sectors of 512 bytes");
     }
-    let mut disk = arguments.connection.open()?;
-    if let Some(bytes) = length {
-        disk.check_range(arguments.lba, bytes / SECTOR_SIZE as u64)?;
-    }
-    copy(&mut disk, arguments.lba, &mut input, length).with_context(|| name)
+    arguments.connection.with_disk(|disk| {
+        if let Some(bytes) = length {
+            disk.check_range(arguments.lba, bytes / SECTOR_SIZE as u64)?;
+        }
+        copy(disk, arguments.lba, &mut input, length).with_context(|| name)
+    })
 }
 
 /// How many bytes are left to read, where that can be known.
