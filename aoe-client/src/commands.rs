@@ -1,6 +1,7 @@
 //! The commands, one file each, and what several of them need.
 
 pub(crate) mod bench;
+pub(crate) mod completions;
 pub(crate) mod config;
 pub(crate) mod discover;
 mod explain;

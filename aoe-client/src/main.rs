@@ -8,10 +8,11 @@ mod text;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use commands::{
-    bench, config, discover, flush, identify, mask, read, reserve, smart, stat, trim, write,
+    bench, completions, config, discover, flush, identify, mask, read, reserve, smart, stat, trim,
+    write,
 };
 
 const LONG_ABOUT: &str = "\
@@ -64,6 +65,7 @@ enum Command {
     Mask(mask::Arguments),
     Reserve(reserve::Arguments),
     Bench(bench::Arguments),
+    Completions(completions::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -80,6 +82,7 @@ fn main() -> ExitCode {
         Command::Mask(arguments) => mask::run(&arguments),
         Command::Reserve(arguments) => reserve::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
+        Command::Completions(arguments) => completions::run(&arguments, CommandLine::command()),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -93,7 +96,6 @@ fn main() -> ExitCode {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_command_line_is_consistent() {
