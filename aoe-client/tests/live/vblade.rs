@@ -3,13 +3,12 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use crate::support::{inside, vblade};
+use crate::support::{aoe, e0_1, error, inside, vblade};
 use anyhow::{Result, ensure};
 use aoe_client::bench::random_reads;
 use aoe_client::reply::Failure;
 use aoe_client::request::Operation;
-use aoe_client::{Address, Destination, Disk, Error, Initiator, Options};
-use aoe_tests::command::{Finished, SHORT, finish};
+use aoe_client::{Destination, Disk, Error, Initiator, Options};
 use aoe_tests::image::{random_bytes, random_image};
 use aoe_tests::paths::scratch;
 use aoe_tests::wire::{CLIENT_PORT, Shape, TARGET_PORT, Wire};
@@ -19,22 +18,6 @@ const IMAGE_SECTORS: u64 = 4095;
 const IMAGE_BYTES: usize = IMAGE_SECTORS as usize * 512;
 /// How long a discovery waits for targets that are known to be there, on a busy machine.
 const DISCOVERY: Duration = Duration::from_secs(1);
-
-fn e0_1() -> Address {
-    Address::new(0, 1).expect("a sound address")
-}
-
-/// Runs the `aoe` command on the client's side.
-fn aoe(wire: &Wire, arguments: &[&str]) -> Result<Finished> {
-    let mut command = wire.client.command(env!("CARGO_BIN_EXE_aoe"));
-    command.args(arguments).args(["--iface", CLIENT_PORT]);
-    finish(&mut command, SHORT)
-}
-
-/// The library's error, which must be one.
-fn error<T>(result: Result<T, Error>) -> Result<Error> {
-    result.err().ok_or_else(|| anyhow::anyhow!("this had to fail"))
-}
 
 #[test]
 #[ignore = "needs root and network namespaces: cargo xtask test runs it"]
