@@ -15,9 +15,12 @@ pub(crate) mod stat;
 pub(crate) mod trim;
 pub(crate) mod write;
 
+use std::fmt::Display;
+use std::io::{self, Write};
 use std::thread;
 use std::time::Duration;
 
+use anyhow::Context;
 use aoe_client::{
     Address, Destination, Disk, Error, Initiator, Mac, MacError, Options, Port, Target,
 };
@@ -79,16 +82,31 @@ fn station(text: &str) -> Result<Mac, String> {
 
 /// Prints a list of MAC addresses, one a line or as a member of a JSON object, and these words for
 /// an empty one.
-fn print_macs(address: Address, member: &str, macs: &[Mac], as_json: bool, empty: &str) {
+fn print_macs(
+    address: Address,
+    member: &str,
+    macs: &[Mac],
+    as_json: bool,
+    empty: &str,
+) -> anyhow::Result<()> {
     if as_json {
         let macs: Vec<_> = macs.iter().map(Mac::to_string).collect();
-        println!("{:#}", json!({ "address": address.to_string(), member: macs }));
-    } else if macs.is_empty() {
-        println!("{empty}");
-    } else {
-        for mac in macs {
-            println!("{mac}");
-        }
+        return print(format_args!(
+            "{:#}",
+            json!({ "address": address.to_string(), member: macs })
+        ));
+    }
+    if macs.is_empty() {
+        return print(empty);
+    }
+    macs.iter().try_for_each(print)
+}
+
+/// Prints a line. That whoever reads the pipe has seen enough is no failure.
+fn print(line: impl Display) -> anyhow::Result<()> {
+    match writeln!(io::stdout(), "{line}") {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        result => result.context("standard output"),
     }
 }
 

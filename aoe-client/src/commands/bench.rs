@@ -6,7 +6,7 @@ use aoe_client::bench::{Report, random_reads};
 use clap::Args;
 use serde_json::json;
 
-use super::Connection;
+use super::{Connection, print};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -53,12 +53,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let report = arguments
         .connection
         .with_disk(|disk| Ok(random_reads(disk, arguments.sectors, depth, duration)?))?;
-    if arguments.json {
-        println!("{:#}", object(&report));
-    } else {
-        println!("{}", text(&report));
-    }
-    Ok(())
+    if arguments.json { print(format_args!("{:#}", object(&report))) } else { print(text(&report)) }
 }
 
 fn object(report: &Report) -> serde_json::Value {

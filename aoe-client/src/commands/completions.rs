@@ -1,10 +1,9 @@
 //! `aoe completions`
 
-use std::io::{self, Write};
-
-use anyhow::Context;
 use clap::Args;
 use clap_complete::Shell;
+
+use super::print;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -23,5 +22,5 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments, mut command: clap::Command) -> anyhow::Result<()> {
     let mut script = Vec::new();
     clap_complete::generate(arguments.shell, &mut command, "aoe", &mut script);
-    io::stdout().write_all(&script).context("standard output")
+    print(String::from_utf8(script)?.trim_end())
 }

@@ -8,7 +8,7 @@ use aoe_client::{Address, Port};
 use clap::{Args, Subcommand};
 use serde_json::json;
 
-use super::Connection;
+use super::{Connection, print};
 use crate::text::{Hex, hex, plain, printable};
 
 const EXAMPLES: &str = "\
@@ -138,34 +138,28 @@ impl Given {
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     match &arguments.command {
-        Command::Get(get) => {
-            let string = get.connection.with_port(|port| Ok(port.config_string()?))?;
-            if get.json {
-                println!("{:#}", object(get.connection.address, &string));
-            } else {
-                println!("{}", printable(&string));
-            }
+        Command::Get(Get { connection, json }) => {
+            let string = connection.with_port(|port| Ok(port.config_string()?))?;
+            print_string(connection.address, &string, *json)
         }
-        Command::Test(test) => test.connection.with_port(|port| test.run(port))?,
-        Command::Set(set) => {
-            let set_string =
-                |port: &mut Port| Ok(port.set_config_string(&set.given.bytes(), set.force)?);
-            let string = set.connection.with_port(set_string)?;
-            if set.json {
-                println!("{:#}", object(set.connection.address, &string));
-            } else {
-                println!("{}", printable(&string));
-            }
+        Command::Test(test) => test.connection.with_port(|port| test.run(port)),
+        Command::Set(Set { connection, given, force, json }) => {
+            let set = |port: &mut Port| Ok(port.set_config_string(&given.bytes(), *force)?);
+            print_string(connection.address, &connection.with_port(set)?, *json)
         }
-        Command::Clear(clear) => {
-            let string =
-                clear.connection.with_port(|port| Ok(port.set_config_string(&[], true)?))?;
-            if clear.json {
-                println!("{:#}", object(clear.connection.address, &string));
-            }
+        Command::Clear(Clear { connection, json }) => {
+            let string = connection.with_port(|port| Ok(port.set_config_string(&[], true)?))?;
+            if *json { print_string(connection.address, &string, true) } else { Ok(()) }
         }
     }
-    Ok(())
+}
+
+fn print_string(address: Address, string: &[u8], json: bool) -> anyhow::Result<()> {
+    if json {
+        print(format_args!("{:#}", object(address, string)))
+    } else {
+        print(printable(string))
+    }
 }
 
 impl Test {
@@ -181,7 +175,7 @@ impl Test {
         if self.json {
             let mut object = object(address, &string);
             object["matches"] = json!(matches);
-            println!("{object:#}");
+            print(format_args!("{object:#}"))?;
         }
         match (matches, string.as_slice()) {
             (true, _) => Ok(()),

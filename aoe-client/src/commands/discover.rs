@@ -4,7 +4,7 @@ use aoe_client::Target;
 use clap::Args;
 use serde::Serialize;
 
-use super::{Found, Search};
+use super::{Found, Search, print};
 use crate::size::gigabytes;
 use crate::text::{hex, plain, printable};
 
@@ -69,11 +69,11 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let found = arguments.search.run()?;
     if arguments.json {
         let entries: Vec<_> = found.iter().map(Entry::from).collect();
-        println!("{}", serde_json::to_string_pretty(&entries)?);
+        print(serde_json::to_string_pretty(&entries)?)?;
     } else {
         for Found { target, disk } in &found {
             let size = disk.as_ref().map_or("(NA)".to_owned(), |disk| gigabytes(disk.sectors()));
-            println!("{}", line(target, &size));
+            print(line(target, &size))?;
         }
     }
     for Found { target, disk } in &found {

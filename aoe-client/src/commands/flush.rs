@@ -3,7 +3,7 @@
 use clap::Args;
 use serde_json::json;
 
-use super::Connection;
+use super::{Connection, print};
 
 /// Have a disk make everything durable that was written to it
 ///
@@ -23,9 +23,9 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let address = arguments.connection.address;
     arguments.connection.with_disk(|disk| Ok(disk.flush()?))?;
     if arguments.json {
-        println!("{:#}", json!({ "address": address.to_string(), "flushed": true }));
+        let object = json!({ "address": address.to_string(), "flushed": true });
+        print(format_args!("{object:#}"))
     } else {
-        println!("{address} has flushed its cache");
+        print(format_args!("{address} has flushed its cache"))
     }
-    Ok(())
 }

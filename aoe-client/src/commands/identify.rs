@@ -4,7 +4,7 @@ use aoe_client::{Features, Rotation, SECTOR_SIZE, Switch, Target, Trim};
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::Connection;
+use super::{Connection, print};
 use crate::size::gigabytes;
 
 const EXAMPLES: &str = "\
@@ -32,11 +32,10 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let (target, features) =
         arguments.connection.with_disk(|disk| Ok((disk.target().clone(), disk.features())))?;
     if arguments.json {
-        println!("{:#}", object(&target, &features));
-    } else {
-        for (name, value) in lines(&features) {
-            println!("{name:<18} {value}");
-        }
+        return print(format_args!("{:#}", object(&target, &features)));
+    }
+    for (name, value) in lines(&features) {
+        print(format_args!("{name:<18} {value}"))?;
     }
     Ok(())
 }

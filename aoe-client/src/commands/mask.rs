@@ -126,8 +126,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         }
     };
     let everybody = format!("{} answers everybody", connection.address);
-    print_macs(connection.address, "mask", &macs, output.json, &everybody);
-    Ok(())
+    print_macs(connection.address, "mask", &macs, output.json, &everybody)
 }
 
 fn edit(port: &mut Port, edits: &[MaskEdit], guard: &Guard) -> anyhow::Result<Vec<Mac>> {

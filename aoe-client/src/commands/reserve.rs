@@ -94,8 +94,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         }
     };
     let nobody = format!("{} is not reserved", connection.address);
-    print_macs(connection.address, "holders", &holders, json, &nobody);
-    Ok(())
+    print_macs(connection.address, "holders", &holders, json, &nobody)
 }
 
 fn set(port: &mut Port, macs: &[Mac], force: bool) -> anyhow::Result<Vec<Mac>> {

@@ -4,7 +4,7 @@ use anyhow::bail;
 use clap::Args;
 use serde_json::json;
 
-use super::Connection;
+use super::{Connection, print};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -30,14 +30,12 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let address = arguments.connection.address;
     let healthy = arguments.connection.with_disk(|disk| Ok(disk.smart_healthy()?))?;
     if arguments.json {
-        println!("{:#}", json!({ "address": address.to_string(), "healthy": healthy }));
+        let object = json!({ "address": address.to_string(), "healthy": healthy });
+        print(format_args!("{object:#}"))?;
     }
     match healthy {
         true if arguments.json => Ok(()),
-        true => {
-            println!("{address} is well");
-            Ok(())
-        }
+        true => print(format_args!("{address} is well")),
         false => bail!("{address} is failing, says its SMART status: save what is on it"),
     }
 }

@@ -6,7 +6,7 @@ use aoe_client::{Address, SECTOR_SIZE};
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::{Found, Search};
+use super::{Found, Search, print};
 use crate::size::gigabytes;
 
 const EXAMPLES: &str = "\
@@ -63,10 +63,10 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     }
     if arguments.json {
         let rows: Vec<_> = rows.iter().map(|(address, row)| object(*address, row)).collect();
-        println!("{}", serde_json::to_string_pretty(&rows)?);
+        print(serde_json::to_string_pretty(&rows)?)?;
     } else {
         for (address, row) in &rows {
-            println!("{}", line(*address, row));
+            print(line(*address, row))?;
         }
     }
     nobody.map_or(Ok(()), Err)

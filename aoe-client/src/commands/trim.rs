@@ -5,7 +5,7 @@ use aoe_common::size::parse_sectors;
 use clap::Args;
 use serde_json::json;
 
-use super::Connection;
+use super::{Connection, print};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -58,11 +58,10 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let Extent { lba, sectors } = arguments.connection.with_disk(|disk| trim(disk, arguments))?;
     if arguments.json {
         let object = json!({ "address": address.to_string(), "lba": lba, "sectors": sectors });
-        println!("{object:#}");
+        print(format_args!("{object:#}"))
     } else {
-        println!("{address} has discarded {sectors} sectors at {lba}");
+        print(format_args!("{address} has discarded {sectors} sectors at {lba}"))
     }
-    Ok(())
 }
 
 fn trim(disk: &mut Disk, arguments: &Arguments) -> anyhow::Result<Extent> {
