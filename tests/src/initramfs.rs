@@ -16,7 +16,8 @@ use anyhow::{Context, Result, ensure};
 use tempfile::TempDir;
 
 use crate::command::run;
-use crate::kernel::{Kernel, cache_dir};
+use crate::kernel::Kernel;
+use crate::paths::vm_cache;
 
 /// Host programs in every guest, besides busybox. Scripts run by bash or busybox's shell.
 const BASE_PROGRAMS: &[&str] = &["aoe-discover", "aoe-stat", "e2fsck", "mkfs.ext4", "sfdisk"];
@@ -137,7 +138,7 @@ fn base(kernel: &Kernel) -> Result<PathBuf> {
     let in_guest = Path::new("/lib/modules").join(&kernel.release);
     manifest.add(in_guest.join("modules.dep"), dependency_file);
 
-    let archive = cache_dir()?.join(format!("base-{:016x}.cpio", manifest.fingerprint()?));
+    let archive = vm_cache()?.join(format!("base-{:016x}.cpio", manifest.fingerprint()?));
     if !archive.exists() {
         let root = crate::paths::scratch()?;
         manifest.copy_into(root.path())?;

@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow};
 
 use crate::command::{finish, run};
-use crate::paths::target_dir;
+use crate::paths::vm_cache;
 
 /// The package that depends on Debian's newest kernel for virtual machines. It is small, has
 /// `aoe.ko`, and ext4 is built in.
@@ -33,18 +33,11 @@ pub struct Kernel {
     pub modules: PathBuf,
 }
 
-/// What the virtual machines keep between runs.
-pub fn cache_dir() -> Result<PathBuf> {
-    let path = target_dir().join("vm-cache");
-    fs::create_dir_all(&path).with_context(|| format!("create {}", path.display()))?;
-    Ok(path)
-}
-
 /// Debian's kernel, from the cache if it is there.
 pub fn debian_cloud() -> Result<Kernel> {
     let _guard =
         UNPACKING.lock().map_err(|_| anyhow!("another test failed to unpack the kernel"))?;
-    let tree = cache_dir()?.join("kernel");
+    let tree = vm_cache()?.join("kernel");
     if !tree.exists() {
         // Renamed into place when it is complete: an interrupted download leaves no half kernel.
         let unfinished = tree.with_extension("unfinished");

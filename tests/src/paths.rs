@@ -9,8 +9,28 @@ use tempfile::TempDir;
 
 /// Cargo's target directory: `CARGO_TARGET_DIR`, else `target` in the workspace.
 pub fn target_dir() -> PathBuf {
-    env::var_os("CARGO_TARGET_DIR")
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../target"), PathBuf::from)
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    workspace.join(env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into()))
+}
+
+/// What the virtual machines keep between runs: kernels, boot loaders, QEMU.
+pub fn vm_cache() -> Result<PathBuf> {
+    let path = target_dir().join("vm-cache");
+    fs::create_dir_all(&path).with_context(|| format!("create {}", path.display()))?;
+    Ok(path)
+}
+
+/// QEMU: the installed one, else what `cargo xtask setup` has unpacked where none could be
+/// installed.
+pub fn qemu() -> Result<PathBuf> {
+    const PROGRAM: &str = "qemu-system-x86_64";
+    let unpacked = vm_cache()?.join("qemu");
+    let path = env::var_os("PATH").unwrap_or_default();
+    env::split_paths(&path)
+        .chain([unpacked])
+        .map(|directory| directory.join(PROGRAM))
+        .find(|program| program.is_file())
+        .with_context(|| format!("there is no {PROGRAM}: run `cargo xtask setup --tests`"))
 }
 
 /// The built `aoe-daemon`: `AOE_DAEMON`, else the release build.

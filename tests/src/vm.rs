@@ -11,6 +11,7 @@ use anyhow::{Context, Result};
 use crate::initramfs::Overlay;
 use crate::kernel::Kernel;
 use crate::namespace::Namespace;
+use crate::paths;
 use crate::process::Process;
 use crate::wire::TAP;
 
@@ -45,7 +46,7 @@ impl Vm {
         for (name, value) in environment {
             append.push_str(&format!(" {name}={value}"));
         }
-        let mut command = namespace.command("qemu-system-x86_64");
+        let mut command = namespace.command(paths::qemu()?);
         command
             .args(["-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2"])
             .args(["-m", &MEMORY_MIB.to_string(), "-nodefaults", "-no-reboot"])

@@ -5,6 +5,7 @@
 
 mod apt;
 mod building;
+mod qemu;
 mod step;
 mod testing;
 #[path = "../../aoe-ebpf/toolchain.rs"]

@@ -7,8 +7,8 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
 
-use super::apt;
 use super::toolchain::{Rust, cargo_bin, find_program};
+use super::{apt, qemu};
 
 /// The bpf-linker to build; it knows LLVM 21 to 23.
 const LINKER_VERSION: &str = "0.13.0";
@@ -20,6 +20,10 @@ const LINKER_RELEASES: &str = "https://github.com/aya-rs/bpf-linker/releases/lat
 pub(super) enum Step {
     /// Install Debian packages.
     Packages(Vec<String>),
+    /// Update the lists of Debian packages, which lack one that should be there.
+    PackageLists,
+    /// Unpack QEMU without installing it.
+    UnpackQemu,
     /// Install a rustup nightly with the source of `core`.
     Nightly,
     /// Add a component to a toolchain of rustup.
@@ -36,6 +40,14 @@ impl fmt::Display for Step {
             Self::Packages(packages) => {
                 write!(f, "install with apt-get: {}", packages.join(" "))
             }
+            Self::PackageLists => f.write_str("update apt's package lists"),
+            Self::UnpackQemu => write!(
+                f,
+                "download QEMU, 170 MB with its libraries, and unpack it into {}: {} can't be \
+                 installed beside the packages that are here",
+                qemu::directory().display(),
+                qemu::PACKAGE
+            ),
             Self::Nightly => f.write_str("install Rust nightly and rust-src with rustup"),
             Self::Component { toolchain, component } => {
                 write!(f, "add {component} to the {toolchain} toolchain with rustup")
@@ -56,6 +68,11 @@ impl Step {
                 ensure!(is_root(), "that needs root: {}", apt::instruction(packages));
                 apt::install(packages)
             }
+            Self::PackageLists => {
+                ensure!(is_root(), "that needs root: run `sudo apt-get update`, then this again");
+                apt::update()
+            }
+            Self::UnpackQemu => qemu::unpack(),
             Self::Nightly => rustup(&[
                 "toolchain",
                 "install",

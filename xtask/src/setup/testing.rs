@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-use super::Need;
+use super::apt::{self, Fit};
 use super::step::Step;
 use super::toolchain::{Rust, find_program};
+use super::{Need, qemu};
 
-/// Programs that the tests run, each with the Debian package that has it.
+/// Programs that the tests run, each with the Debian package that has it. QEMU comes on top.
 const PROGRAMS: [(&str, &str); 14] = [
     ("aoeping", "aoetools"),
     ("bash", "bash"),
@@ -20,11 +21,11 @@ const PROGRAMS: [(&str, &str); 14] = [
     ("flock", "util-linux"),
     ("ip", "iproute2"),
     ("mkfs.ext4", "e2fsprogs"),
-    ("qemu-system-x86_64", "qemu-system-x86"),
     ("setpriv", "util-linux"),
     ("sfdisk", "fdisk"),
     ("tshark", "tshark"),
     ("vblade", "vblade"),
+    ("xz", "xz-utils"),
 ];
 
 /// A linter and who provides it.
@@ -47,7 +48,8 @@ pub(super) fn needs() -> Vec<Need> {
     let programs = PROGRAMS
         .iter()
         .map(|(program, _)| Need { name: (*program).into(), found: find_program(program) });
-    linters.chain(programs).collect()
+    let qemu = Need { name: qemu::PROGRAM.into(), found: qemu::find() };
+    linters.chain(programs).chain([qemu]).collect()
 }
 
 /// The next thing to do, or none if all is there.
@@ -67,14 +69,24 @@ pub(super) fn next_step() -> Result<Option<Step>> {
         .collect();
     packages.sort();
     packages.dedup();
-    if packages.is_empty() {
+    let qemu_missing = qemu::find().is_none();
+    if packages.is_empty() && !qemu_missing {
         return Ok(None);
     }
     if find_program("apt-get").is_none() {
+        packages.extend(qemu_missing.then(|| qemu::PACKAGE.to_owned()));
         bail!(
             "install what Debian has in its packages {}, then run this again",
             packages.join(" ")
         );
+    }
+    if qemu_missing {
+        match apt::fit(qemu::PACKAGE)? {
+            Fit::Fits => packages.push(qemu::PACKAGE.to_owned()),
+            Fit::Collides if packages.is_empty() => return Ok(Some(Step::UnpackQemu)),
+            Fit::Collides => {}
+            Fit::Unknown => return Ok(Some(Step::PackageLists)),
+        }
     }
     Ok(Some(Step::Packages(packages)))
 }
