@@ -13,7 +13,10 @@ ln -sf /proc/mounts /etc/mtab
 
 . /steps.sh
 step card modprobe -a virtio_pci virtio_net
-step link ip link set dev eth0 mtu "$mtu" up
+for interface in /sys/class/net/eth*; do
+    step link ip link set dev "${interface##*/}" mtu "$mtu" up
+done
+say KERNEL $(uname -r)
 . /job.sh
 say STEP everything ok
 poweroff -f

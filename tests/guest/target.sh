@@ -18,7 +18,6 @@ detached() {
     ! ip link show dev eth0 | grep xdp
 }
 
-say KERNEL $(uname -r)
 step serving serve
 read -r word < /dev/console
 say STATUS $(aoe-daemon status --json --control "$socket")

@@ -20,7 +20,8 @@ use crate::kernel::Kernel;
 use crate::paths::vm_cache;
 
 /// Host programs in every guest, besides busybox. Scripts run by bash or busybox's shell.
-const BASE_PROGRAMS: &[&str] = &["aoe-discover", "aoe-stat", "e2fsck", "mkfs.ext4", "sfdisk"];
+const BASE_PROGRAMS: &[&str] =
+    &["aoe-discover", "aoe-revalidate", "aoe-stat", "e2fsck", "mkfs.ext4", "sfdisk"];
 
 /// Modules in every guest; those that they depend on come along.
 const BASE_MODULES: &[&str] = &["aoe", "virtio_net", "virtio_pci"];
@@ -43,19 +44,29 @@ impl Manifest {
         Ok(())
     }
 
-    /// A kernel module and what it depends on, by `modules.dep`.
-    fn add_module(&mut self, kernel: &Kernel, dependencies: &str, name: &str) -> Result<()> {
-        let line = dependencies
-            .lines()
-            .find(|line| {
-                let file = line.split(':').next().unwrap_or_default();
-                file.ends_with(&format!("/{name}.ko"))
-            })
-            .with_context(|| format!("kernel {} has no module {name}", kernel.release))?;
+    /// Kernel modules with what they depend on, and the lists by which the guest finds them.
+    fn add_modules(&mut self, kernel: &Kernel, names: &[&str]) -> Result<()> {
         let in_guest = Path::new("/lib/modules").join(&kernel.release);
-        for file in line.split_whitespace() {
-            let file = file.trim_end_matches(':');
-            self.add(in_guest.join(file), kernel.modules.join(file));
+        let mut list = |name: &str| {
+            let file = kernel.modules.join(name);
+            let text = fs::read_to_string(&file);
+            self.add(in_guest.join(name), &file);
+            text.with_context(|| format!("read {}", file.display()))
+        };
+        let (dependencies, builtin) = (list("modules.dep")?, list("modules.builtin")?);
+        for name in names {
+            let file = format!("/{name}.ko");
+            if builtin.lines().any(|line| line.ends_with(&file)) {
+                continue;
+            }
+            let line = dependencies
+                .lines()
+                .find(|line| line.split(':').next().is_some_and(|module| module.ends_with(&file)))
+                .with_context(|| format!("kernel {} has no module {name}", kernel.release))?;
+            for file in line.split_whitespace() {
+                let file = file.trim_end_matches(':');
+                self.add(in_guest.join(file), kernel.modules.join(file));
+            }
         }
         Ok(())
     }
@@ -129,14 +140,7 @@ fn base(kernel: &Kernel) -> Result<PathBuf> {
     for name in BASE_PROGRAMS {
         manifest.add_program(Path::new("/usr/bin").join(name), &on_host(name)?)?;
     }
-    let dependency_file = kernel.modules.join("modules.dep");
-    let dependencies = fs::read_to_string(&dependency_file)
-        .with_context(|| format!("read {}", dependency_file.display()))?;
-    for name in BASE_MODULES {
-        manifest.add_module(kernel, &dependencies, name)?;
-    }
-    let in_guest = Path::new("/lib/modules").join(&kernel.release);
-    manifest.add(in_guest.join("modules.dep"), dependency_file);
+    manifest.add_modules(kernel, BASE_MODULES)?;
 
     let archive = vm_cache()?.join(format!("base-{:016x}.cpio", manifest.fingerprint()?));
     if !archive.exists() {

@@ -1,28 +1,22 @@
-//! Debian's kernel for the guests: downloaded as a package and unpacked into the cache, never
-//! installed.
+//! Debian's kernels for the guests.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Mutex;
-use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result};
 
-use crate::command::{finish, run};
-use crate::paths::vm_cache;
+use crate::command::run;
+use crate::debian::{Release, cached_tree};
 
-/// The package that depends on Debian's newest kernel for virtual machines. It is small, has
+/// The package that depends on a release's newest kernel for virtual machines. It is small, has
 /// `aoe.ko`, and ext4 is built in.
 const META_PACKAGE: &str = "linux-image-cloud-amd64";
 
-/// A download may have to wait for another apt, or for a slow mirror.
-const DOWNLOAD_LIMIT: Duration = Duration::from_secs(300);
+/// What the packages are called that have parts of a kernel. Newer ones are several.
+const PARTS: [&str; 4] = ["linux-base-", "linux-binary-", "linux-image-", "linux-modules-"];
 
-/// Two tests of one process may ask for the kernel at the same time.
-static UNPACKING: Mutex<()> = Mutex::new(());
-
-/// An unpacked kernel package.
+/// An unpacked kernel.
 #[derive(Clone, Debug)]
 pub struct Kernel {
     /// What `uname -r` will print.
@@ -33,78 +27,55 @@ pub struct Kernel {
     pub modules: PathBuf,
 }
 
-/// Debian's kernel, from the cache if it is there.
-pub fn debian_cloud() -> Result<Kernel> {
-    let _guard =
-        UNPACKING.lock().map_err(|_| anyhow!("another test failed to unpack the kernel"))?;
-    let tree = vm_cache()?.join("kernel");
-    if !tree.exists() {
-        // Renamed into place when it is complete: an interrupted download leaves no half kernel.
-        let unfinished = tree.with_extension("unfinished");
-        if unfinished.exists() {
-            fs::remove_dir_all(&unfinished)?;
-        }
-        fs::create_dir_all(&unfinished)?;
-        download_and_unpack(&unfinished).context("fetch Debian's kernel package")?;
-        fs::rename(&unfinished, &tree)?;
+impl Kernel {
+    /// The kernel of Debian 12, the oldest that is supported: Linux 6.1.
+    pub fn oldest() -> Result<Self> {
+        Self::of("bookworm")
     }
-    unpacked(&tree)
+
+    /// A current kernel. It is kept: a newer one takes removing it from the cache.
+    pub fn newest() -> Result<Self> {
+        // Sid always has one, but its package lists are long.
+        Self::of("trixie-backports")
+            .or_else(|error| Self::of("sid").with_context(|| format!("after {error:#}")))
+    }
+
+    fn of(suite: &str) -> Result<Self> {
+        let tree = cached_tree(&format!("kernel-{suite}"), |tree| unpack(suite, tree));
+        Self::at(&tree.with_context(|| format!("the kernel of {suite}"))?)
+    }
+
+    /// The kernel in a tree.
+    fn at(tree: &Path) -> Result<Self> {
+        // Newer packages have everything in one directory.
+        let modules = ["lib/modules", "usr/lib/modules"].map(|path| tree.join(path));
+        let parent = modules.iter().find(|path| path.exists()).context("no modules")?;
+        let modules = fs::read_dir(parent)?.next().context("no modules")??.path();
+        let release = modules
+            .file_name()
+            .and_then(|name| name.to_str())
+            .context("the modules directory has no name")?
+            .to_owned();
+        let images = [modules.join("vmlinuz"), tree.join(format!("boot/vmlinuz-{release}"))];
+        let image = images.into_iter().find(|path| path.exists()).context("no vmlinuz")?;
+        Ok(Self { release, image, modules })
+    }
 }
 
-fn download_and_unpack(tree: &Path) -> Result<()> {
-    if download(tree).is_err() {
-        // The usual reasons are package lists that are stale or missing.
-        finish(Command::new("apt-get").args(["-qq", "update"]), DOWNLOAD_LIMIT)?.success()?;
-        download(tree)?;
-    }
-    let package = only_entry(tree, "linux-image-")?;
-    run(Command::new("dpkg-deb").arg("-x").arg(&package).arg(tree))?;
-    fs::remove_file(&package)?;
-    let kernel = unpacked(tree)?;
+/// Fills a tree with the kernel of a release: its modules are not compressed, and have a
+/// `modules.dep`.
+fn unpack(suite: &str, tree: &Path) -> Result<()> {
+    let release = Release::open(suite)?;
+    let mut packages = release.closure(META_PACKAGE)?;
+    packages.retain(|package| PARTS.iter().any(|part| package.starts_with(part)));
+    release.unpack(&packages, tree)?;
+    let kernel = Kernel::at(tree)?;
+    let decompress = "find . -name '*.ko.xz' -exec xz --decompress {} +";
+    run(Command::new("sh").args(["-ec", decompress]).current_dir(&kernel.modules))?;
+    // depmod looks for lib/modules under its base directory.
+    let base = kernel.modules.ancestors().nth(3).context("modules at the root of nothing")?;
     run(Command::new("busybox")
         .args(["depmod", "-b"])
-        .args([tree.as_os_str(), kernel.release.as_ref()]))?;
+        .args([base.as_os_str(), kernel.release.as_ref()]))?;
     Ok(())
-}
-
-fn download(directory: &Path) -> Result<()> {
-    let package = real_package()?;
-    finish(
-        Command::new("apt-get").args(["-qq", "download", &package]).current_dir(directory),
-        DOWNLOAD_LIMIT,
-    )?
-    .success()?;
-    Ok(())
-}
-
-/// The package with the kernel in it: what the meta package depends on.
-fn real_package() -> Result<String> {
-    let text = run(Command::new("apt-cache").args(["depends", META_PACKAGE]))?;
-    text.lines()
-        .find_map(|line| line.trim().strip_prefix("Depends: "))
-        .map(str::to_owned)
-        .with_context(|| format!("{META_PACKAGE} is in no package list"))
-}
-
-fn unpacked(tree: &Path) -> Result<Kernel> {
-    let modules = only_entry(&tree.join("lib/modules"), "")?;
-    let release = modules
-        .file_name()
-        .and_then(|name| name.to_str())
-        .context("the modules directory has no name")?
-        .to_owned();
-    Ok(Kernel { image: tree.join(format!("boot/vmlinuz-{release}")), release, modules })
-}
-
-/// The entry of a directory whose name begins with `prefix`.
-fn only_entry(directory: &Path, prefix: &str) -> Result<PathBuf> {
-    fs::read_dir(directory)
-        .with_context(|| format!("list {}", directory.display()))?
-        .filter_map(Result::ok)
-        .map(|entry| entry.path())
-        .find(|path| {
-            let name = path.file_name().unwrap_or_default();
-            name.to_string_lossy().starts_with(prefix)
-        })
-        .with_context(|| format!("no {prefix}* in {}", directory.display()))
 }

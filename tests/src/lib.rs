@@ -15,7 +15,8 @@
 //! capture     tshark: what was on the wire, as a third party decodes it
 //! image       image files with known content
 //! disk_check  an ext4 partition inside an image, read without mounting it
-//! kernel      Debian's kernel, downloaded and unpacked, never installed
+//! debian      packages of any Debian release, downloaded and unpacked, never installed
+//! kernel      Debian's kernels
 //! initramfs   the guest's files
 //! vm          QEMU
 //! ```
@@ -24,6 +25,7 @@ pub mod capture;
 pub mod client;
 pub mod command;
 pub mod daemon;
+pub mod debian;
 pub mod disk_check;
 pub mod image;
 pub mod initramfs;

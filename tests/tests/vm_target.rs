@@ -7,12 +7,13 @@ use anyhow::{Result, ensure};
 use aoe_tests::client::Client;
 use aoe_tests::image::random_bytes;
 use aoe_tests::initramfs::Overlay;
+use aoe_tests::kernel::Kernel;
 use aoe_tests::namespace::Namespace;
+use aoe_tests::paths;
 use aoe_tests::retry::retry_until;
 use aoe_tests::status::Status;
-use aoe_tests::vm::{BOOT_LIMIT, Vm, value_of};
+use aoe_tests::vm::{BOOT_LIMIT, Machine, Vm, value_of};
 use aoe_tests::wire::{TAP, add_tap};
-use aoe_tests::{kernel, paths};
 
 /// Size of the guest's image, in MiB.
 const IMAGE_MIB: u64 = 32;
@@ -24,12 +25,10 @@ fn boot(namespace: &Namespace, mode: &str, mtu: u32, directory: &Path) -> Result
     add_tap(namespace, mtu)?;
     let mut files = Overlay::new(include_str!("../guest/target.sh"))?;
     files.program(&paths::daemon()?)?;
-    Vm::boot(
-        &kernel::debian_cloud()?,
+    Machine::on_tap(namespace, directory).boot_linux(
+        &Kernel::oldest()?,
         files,
-        namespace,
         &[("mtu", &mtu.to_string()), ("mode", mode), ("mib", &IMAGE_MIB.to_string())],
-        directory,
     )
 }
 
