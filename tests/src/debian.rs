@@ -4,6 +4,7 @@
 //! apt works on a sources list, package lists and a cache of its own here, as if nothing were
 //! installed. The machine's apt is neither asked nor changed.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -78,7 +79,7 @@ impl Release {
     }
 
     /// Downloads packages and unpacks them into one tree.
-    pub fn unpack(&self, packages: &[String], tree: &Path) -> Result<()> {
+    pub fn unpack(&self, packages: &[impl AsRef<OsStr>], tree: &Path) -> Result<()> {
         let archives = self.directory.join("archives");
         let mut download = self.apt("apt-get");
         download.arg("download").args(packages).current_dir(&archives);

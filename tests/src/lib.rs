@@ -17,6 +17,7 @@
 //! disk_check  an ext4 partition inside an image, read without mounting it
 //! debian      packages of any Debian release, downloaded and unpacked, never installed
 //! kernel      Debian's kernels
+//! ipxe        iPXE, and a disk that it can boot
 //! initramfs   the guest's files
 //! vm          QEMU
 //! ```
@@ -29,6 +30,7 @@ pub mod debian;
 pub mod disk_check;
 pub mod image;
 pub mod initramfs;
+pub mod ipxe;
 pub mod kernel;
 pub mod namespace;
 pub mod paths;
