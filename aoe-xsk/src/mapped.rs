@@ -59,6 +59,7 @@ impl<T: Plain> Mapped<T> {
 }
 
 impl<T: Plain> Memory for Mapped<T> {
+    type Word = AtomicU32;
     type Slot = T;
 
     fn size(&self) -> u32 {

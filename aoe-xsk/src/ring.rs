@@ -7,19 +7,45 @@
 //! the copy does not suffice, so that the cache line of the other side is touched once a burst.
 //!
 //! The ring is generic over the memory: the kernel's in use ([`Mapped`](crate::mapped::Mapped)), the
-//! heap's in tests. All indices start at zero, on both sides.
+//! heap's in tests. All indices start at zero, on both sides. It is generic over the atomics as well,
+//! so that loom can try every order in which two threads may see each other's accesses: that is what
+//! `models` does, under `--cfg loom` only.
 
 use std::sync::atomic::{AtomicU32, Ordering, fence};
 
+/// An index or the flags of a ring: the standard library's atomic, or loom's.
+pub(crate) trait Word {
+    fn load(&self, order: Ordering) -> u32;
+    fn store(&self, value: u32, order: Ordering);
+    /// A fence between accesses to words.
+    fn fence(order: Ordering);
+}
+
+impl Word for AtomicU32 {
+    fn load(&self, order: Ordering) -> u32 {
+        AtomicU32::load(self, order)
+    }
+
+    fn store(&self, value: u32, order: Ordering) {
+        AtomicU32::store(self, value, order);
+    }
+
+    fn fence(order: Ordering) {
+        fence(order);
+    }
+}
+
 /// The memory of a ring. A slot is always below `size`.
 pub(crate) trait Memory {
+    /// What indices and flags are.
+    type Word: Word;
     /// What a slot holds.
     type Slot: Copy;
     /// How many slots there are, a power of two.
     fn size(&self) -> u32;
-    fn producer(&self) -> &AtomicU32;
-    fn consumer(&self) -> &AtomicU32;
-    fn flags(&self) -> &AtomicU32;
+    fn producer(&self) -> &Self::Word;
+    fn consumer(&self) -> &Self::Word;
+    fn flags(&self) -> &Self::Word;
     fn read(&self, slot: u32) -> Self::Slot;
     fn write(&mut self, slot: u32, value: Self::Slot);
 }
@@ -74,7 +100,7 @@ impl<M: Memory> Producer<M> {
     /// from being read before the index is out, when the kernel might miss the one and we the
     /// other.
     pub(crate) fn needs_wakeup(&self) -> bool {
-        fence(Ordering::SeqCst);
+        M::Word::fence(Ordering::SeqCst);
         self.memory.flags().load(Ordering::Relaxed) & libc::XDP_RING_NEED_WAKEUP != 0
     }
 
@@ -136,5 +162,7 @@ impl<M: Memory> Consumer<M> {
     }
 }
 
+#[cfg(all(test, loom))]
+mod models;
 #[cfg(test)]
 pub(crate) mod tests;

@@ -32,6 +32,7 @@ impl Heap {
 }
 
 impl Memory for Heap {
+    type Word = AtomicU32;
     type Slot = u64;
 
     fn size(&self) -> u32 {
