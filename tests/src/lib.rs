@@ -11,6 +11,7 @@
 //! command     a program run to its end, with a time limit
 //! daemon      aoe-daemon on top of process; status reads what it says of itself
 //! vblade      Debian's vblade, the reference that the tools are tried against
+//! vectors     the byte vectors: frames in, frames out
 //! client      the `aoe` command
 //! capture     tshark: what was on the wire, as a third party decodes it
 //! image       image files with known content
@@ -38,5 +39,6 @@ pub mod process;
 pub mod retry;
 pub mod status;
 pub mod vblade;
+pub mod vectors;
 pub mod vm;
 pub mod wire;

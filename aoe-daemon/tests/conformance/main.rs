@@ -18,6 +18,7 @@ mod mask;
 mod other;
 mod reserve;
 mod transfer;
+mod vectors;
 
 use support::frame::Frame;
 use support::rig::Rig;
