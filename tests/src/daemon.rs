@@ -44,6 +44,18 @@ impl<'n> Setup<'n> {
         .option("--iface", interface)
     }
 
+    /// A daemon in `namespace` that a configuration file tells everything. Its log and its control
+    /// socket are in `directory`.
+    pub fn with_config(namespace: &'n Namespace, file: &Path, directory: &Path) -> Self {
+        Self {
+            namespace,
+            directory: directory.to_owned(),
+            wrapper: Vec::new(),
+            arguments: Vec::new(),
+        }
+        .option("--config", &file.display().to_string())
+    }
+
     /// Adds an export.
     pub fn export(self, shelf: u32, slot: u32, image: &Path) -> Self {
         self.option("--shelf", &shelf.to_string())
