@@ -153,7 +153,7 @@ impl<'a> Builder<'a> {
             }
             _ => match (word.split_once('='), call(word)) {
                 (Some(("vf", value)), _) => {
-                    content[self.aoe] = Some(u8::from_be_bytes(fixed(value)?))
+                    content[self.aoe] = Some(u8::from_be_bytes(fixed(value)?));
                 }
                 (Some(("err", value)), _) => {
                     content[self.aoe + 1] = Some(u8::from_be_bytes(fixed(value)?));
