@@ -78,6 +78,8 @@ pub mod opcode {
     pub const WRITE_DMA_FUA_EXT: u8 = 0x3D;
     /// READ VERIFY SECTORS, 28 bit: a read that returns no data.
     pub const READ_VERIFY: u8 = 0x40;
+    /// READ VERIFY SECTORS without retries, 28 bit: obsolete, and the same to us.
+    pub const READ_VERIFY_NO_RETRY: u8 = 0x41;
     /// READ VERIFY SECTORS EXT, 48 bit.
     pub const READ_VERIFY_EXT: u8 = 0x42;
     /// EXECUTE DEVICE DIAGNOSTIC.

@@ -85,7 +85,9 @@ impl Command {
             opcode::WRITE_SECTORS_EXT | opcode::WRITE_DMA_EXT | opcode::WRITE_DMA_FUA_EXT => {
                 Self::Write(range48(), LIMIT_48)
             }
-            opcode::READ_VERIFY => Self::Verify(span(ata.lba28(), 0x100), LIMIT_28),
+            opcode::READ_VERIFY | opcode::READ_VERIFY_NO_RETRY => {
+                Self::Verify(span(ata.lba28(), 0x100), LIMIT_28)
+            }
             opcode::READ_VERIFY_EXT => Self::Verify(span(ata.lba48(), 0x1_0000), LIMIT_48),
             opcode::DATA_SET_MANAGEMENT if ata.feature == feature::TRIM => Self::Trim,
             // A disk that may be switched off has nothing left to write.

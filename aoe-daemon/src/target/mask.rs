@@ -50,9 +50,10 @@ pub(super) fn edit(lists: &mut Lists, argument: &[u8], capacity: usize) -> Answe
         .ok()
         .and_then(|(header, rest)| directives(header, rest))
         .unwrap_or_default();
-    for (done, directive) in (0..).zip(directives) {
+    for (done, directive) in directives.iter().enumerate() {
         if let Err(error) = carry_out(&mut lists.mask, *directive, capacity) {
-            return Answer::Stopped { error, done };
+            // Their number came in 8 bits.
+            return Answer::Stopped { error, done: done as u8 };
         }
     }
     Answer::Done

@@ -201,7 +201,7 @@ impl Model {
         }
         let one_only = matches!(
             registers[3],
-            0x30 | 0x31 | 0x34 | 0x35 | 0x3D | 0xCA | 0x40 | 0x42 | 0xE0
+            0x30 | 0x31 | 0x34 | 0x35 | 0x3D | 0xCA | 0x40..=0x42 | 0xE0
                 ..=0xE3 | 0xE6 | 0xE7 | 0xEA | 0xEF
         ) || registers[..4][1] == 1 && registers[3] == 0x06;
         if asked.wildcard && one_only {
@@ -239,8 +239,8 @@ impl Model {
             0x24 | 0x25 => self.read(aflags, count, lba48),
             0x30 | 0x31 | 0xCA => self.write(aflags, count, lba28, payload),
             0x34 | 0x35 | 0x3D => self.write(aflags, count, lba48, payload),
-            0x40 | 0x42 => {
-                let (lba, of_zero) = if command == 0x40 { (lba28, 256) } else { (lba48, 65536) };
+            0x40..=0x42 => {
+                let (lba, of_zero) = if command == 0x42 { (lba48, 65536) } else { (lba28, 256) };
                 let sectors = if count == 0 { of_zero } else { u64::from(count) };
                 if lba + sectors > self.sectors() { NOT_FOUND } else { plain }
             }

@@ -220,8 +220,12 @@ impl Rig {
                 Step::Io(request) => {
                     let data = request.data_offset()..request.frame_length();
                     let outcome = export.disk.work(request.operation, &mut buffer[data]);
-                    if let (Operation::LookAhead(on), Ok(())) = (request.operation, outcome) {
-                        export.change(|target| target.with_look_ahead(on));
+                    match (request.operation, outcome) {
+                        (Operation::LookAhead(on), Ok(())) => {
+                            export.change(|target| target.with_look_ahead(on));
+                        }
+                        (_, Err(Fault::WriteFailed)) => export.change(Target::failed),
+                        _ => {}
                     }
                     let head = &mut buffer[..HEAD_CAPACITY];
                     export.target.finish(port, request, head, outcome)
