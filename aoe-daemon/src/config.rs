@@ -25,7 +25,7 @@ use std::time::Duration;
 use toml::Spanned;
 
 pub use cli::{
-    CONFIG_FILE, CONTROL_SOCKET, CheckArgs, Cli, Command, STATE_DIR, ServeArgs, StatusArgs,
+    CONFIG_FILE, CONTROL_SOCKET, CheckArgs, Cli, ClearArgs, Command, STATE_DIR, ServeArgs, StatusArgs,
     usage_error,
 };
 pub use load::{FileError, MAX_BYTES, Report, check};

@@ -124,7 +124,7 @@ impl Daemon {
         let mode = config.mode;
         let mut ports = Vec::with_capacity(names.len());
         for name in names {
-            ports.push(Port::start(&name.to_string(), mode, &exports)?);
+            ports.push(Port::start(name.as_str(), mode, &exports)?);
         }
         let mut daemon = Self { started, exports, mode, patterns, ports, links };
         daemon.attend_new_interfaces();

@@ -1,7 +1,7 @@
 //! Command line in, exit code out.
 
 use anyhow::{Context, Result};
-use aoe_daemon::config::{self, Cli, Command, Config, FileError, StatusArgs, usage_error};
+use aoe_daemon::config::{self, ClearArgs, Cli, Command, Config, FileError, StatusArgs, usage_error};
 use aoe_daemon::control;
 use clap::Parser;
 use std::io::IsTerminal;
@@ -23,6 +23,7 @@ fn main() -> ExitCode {
     };
     let done = match cli.command {
         Some(Command::Status(arguments)) => status(&arguments),
+        Some(Command::Clear(arguments)) => clear(&arguments),
         Some(Command::Check(arguments)) => return check(&arguments.file),
         None => {
             let verbose = cli.serve.verbose;
@@ -53,6 +54,11 @@ fn check(path: &Path) -> ExitCode {
         }
         Err(error) => refuse(&error.to_string(), 1),
     }
+}
+
+fn clear(arguments: &ClearArgs) -> Result<()> {
+    let &ClearArgs { address, config_string, mask, reservation, ref control } = arguments;
+    control::clear(control, &control::Clear { address, config_string, mask, reservation })
 }
 
 fn status(arguments: &StatusArgs) -> Result<()> {

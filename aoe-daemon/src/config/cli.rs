@@ -1,7 +1,7 @@
 //! The command line.
 
 use super::{InterfacePattern, Mode};
-use aoe_common::address::{EVERY_SHELF, EVERY_SLOT};
+use aoe_common::address::{Address, EVERY_SHELF, EVERY_SLOT};
 use aoe_common::size::{SizeError, parse_sectors};
 use aoe_common::wire::SECTOR_SIZE;
 use clap::{Args, Parser, Subcommand};
@@ -78,11 +78,35 @@ pub struct Cli {
 pub enum Command {
     /// Show exports, interfaces, queues, modes, counters and buffer use of a running daemon.
     Status(StatusArgs),
+    /// Have a target of a running daemon forget what clients have set.
+    ///
+    /// This is the way out when clients have locked each other out, or themselves.
+    Clear(ClearArgs),
     /// Say what is wrong in a configuration file, and where. Nothing is served.
     ///
     /// Prints FILE:LINE:COLUMN and what is wrong for every mistake, and warns of interfaces and
     /// files that do not exist now. Exit status: 0 if the file can be served, else 1.
     Check(CheckArgs),
+}
+
+/// Arguments of `clear`.
+#[derive(Debug, Args)]
+#[group(id = "what", required = true, multiple = true)]
+pub struct ClearArgs {
+    /// The target, such as e0.1.
+    pub address: Address,
+    /// Its config string.
+    #[arg(long, group = "what")]
+    pub config_string: bool,
+    /// Its MAC mask list: everybody may talk to it again, whom the configuration lets.
+    #[arg(long, group = "what")]
+    pub mask: bool,
+    /// Its reservation.
+    #[arg(long, group = "what")]
+    pub reservation: bool,
+    /// The daemon's control socket.
+    #[arg(long, value_name = "PATH", default_value = CONTROL_SOCKET)]
+    pub control: PathBuf,
 }
 
 /// Arguments of `check`.

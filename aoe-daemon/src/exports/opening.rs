@@ -1,6 +1,7 @@
 //! Opening the images of all exports.
 
 use super::Export;
+use crate::config::overlap::{ByteRange, Claim, conflicts};
 use crate::config::{Config, ExportConfig};
 use crate::patience::while_busy;
 use crate::record::Record;
@@ -12,7 +13,7 @@ use crate::storage::image::Image;
 use crate::storage::medium::Medium;
 use crate::target::identify::{Description, MODEL};
 use crate::target::{Access, Lists, Target};
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail};
 use aoe_common::wire::SECTOR_SIZE;
 use std::collections::HashMap;
 use std::fs;
@@ -113,28 +114,19 @@ impl<'a> Opened<'a> {
 
 /// Fails where bytes of a file are exported twice, and not only for reading.
 fn check_overlap(exports: &[&ExportConfig]) -> Result<()> {
-    for (at, export) in exports.iter().enumerate() {
-        for other in &exports[..at] {
-            let is_read_only = export.read_only && other.read_only;
-            ensure!(
-                is_read_only || !overlap(export, other),
-                "{} and {} are on the same bytes of {}: give each export a disk of its own, or a \
-                 part of it by offset and length",
-                other.address,
-                export.address,
-                export.file.display()
-            );
-        }
-    }
-    Ok(())
-}
-
-/// Whether two exports of one file share bytes of it.
-fn overlap(one: &ExportConfig, other: &ExportConfig) -> bool {
-    let end = |export: &ExportConfig| {
-        export.length.map_or(u64::MAX, |length| export.offset.saturating_add(length))
+    let claim = |export: &&ExportConfig| {
+        let bytes = ByteRange::new(export.offset, export.length)?;
+        Some(Claim { file: (), bytes, writes: !export.read_only })
     };
-    one.offset < end(other) && other.offset < end(one)
+    let claims: Vec<Claim<()>> = exports.iter().filter_map(claim).collect();
+    let Some((one, other)) = conflicts(&claims).first().copied() else { return Ok(()) };
+    bail!(
+        "{} and {} are on the same bytes of {}: give each export a disk of its own, or a part of \
+         it by offset and length",
+        exports[one].address,
+        exports[other].address,
+        exports[one].file.display()
+    )
 }
 
 fn tell(export: &ExportConfig, image: &Image) {

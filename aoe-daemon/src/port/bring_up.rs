@@ -5,7 +5,7 @@ use super::ladder::{Failure, climb};
 use crate::config::Mode;
 use crate::control::report::{Counts, QueueReport, add_counts, xdp_counts};
 use crate::exports::Offer;
-use crate::link::Link;
+use crate::link::{Link, strips_vlan_tags};
 use crate::mailbox::{Mailbox, Message};
 use crate::target::Port;
 use crate::worker::{Announcement, Order, Worker};
@@ -106,6 +106,7 @@ impl Running {
         let mut running = Self { steering, mode, offer, facts, sockets, workers, log };
         running.filter_sources(&offered);
         running.warn_of_limits(link);
+        warn_of_stripping(link);
         running.announce(&offered);
         Ok(running)
     }
@@ -238,6 +239,20 @@ impl Handle {
         if self.mailbox.post(Message::Order(order)).is_err() {
             warn!("a worker's mailbox is full");
         }
+    }
+}
+
+/// Warns where frames lose their VLAN tags on the way to the XDP program.
+fn warn_of_stripping(link: &Link) {
+    match strips_vlan_tags(link.index) {
+        Ok(Some(true)) => warn!(
+            interface = link.name,
+            "the network card takes VLAN tags off: frames of every VLAN look untagged, and exports \
+             on a VLAN are out of reach; leave them on with `ethtool -K {} rxvlan off`",
+            link.name
+        ),
+        Ok(_) => {}
+        Err(error) => debug!(interface = link.name, %error, "VLAN stripping is unknown"),
     }
 }
 
