@@ -83,7 +83,8 @@ const TOO_MANY_INTERFACES: &str = "interfaces are more than 64: give patterns as
 ///
 /// # Errors
 ///
-/// Everything that is wrong, in the order of its place, unless it is no TOML: then where it isn't.
+/// Everything that is wrong, in the order of its place. If it is no TOML, then only where that shows
+/// first.
 pub fn parse(text: &str) -> Result<File, Vec<Problem>> {
     let (file, mut flaws) = read(text);
     let lines = Lines::new(text);
@@ -95,8 +96,8 @@ pub fn parse(text: &str) -> Result<File, Vec<Problem>> {
 /// are left out.
 pub(super) fn read(text: &str) -> (File, Vec<Flaw>) {
     let (table, errors) = DeTable::parse_recoverable(text);
-    if !errors.is_empty() {
-        return (File::default(), syntax(text, &errors));
+    if let Some(first) = errors.iter().map(syntax).min_by_key(|flaw| flaw.at) {
+        return (File::default(), vec![first]);
     }
     let mut flaws = Vec::new();
     let mut table = Table::new(table.get_ref(), 0, &mut flaws);
@@ -167,17 +168,8 @@ fn exports<'t>(table: &mut Table<'t, '_>) -> Vec<(&'t DeTable<'t>, usize)> {
     tables
 }
 
-/// Why a text is no TOML: the first reason of each line, for the others follow from it.
-fn syntax(text: &str, errors: &[toml::de::Error]) -> Vec<Flaw> {
-    let lines = Lines::new(text);
-    let mut flaws: Vec<Flaw> = errors
-        .iter()
-        .map(|error| {
-            let at = error.span().map_or(0, |span| span.start);
-            Flaw { at, text: format!("this is no TOML: {}", error.message().replace('\n', " ")) }
-        })
-        .collect();
-    flaws.sort_by_key(|flaw| flaw.at);
-    flaws.dedup_by_key(|flaw| lines.line(flaw.at));
-    flaws
+/// A reason why a text is no TOML. Only the first in the text is told: others may follow from it.
+fn syntax(error: &toml::de::Error) -> Flaw {
+    let at = error.span().map_or(0, |span| span.start);
+    Flaw { at, text: format!("this is no TOML: {}", error.message().replace('\n', " ")) }
 }
