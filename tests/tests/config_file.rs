@@ -5,10 +5,15 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Result, ensure};
+use aoe_tests::client::Client;
 use aoe_tests::command::{Finished, SHORT, finish};
 use aoe_tests::image::{MIB, sparse_image};
 use aoe_tests::namespace::Namespace;
 use aoe_tests::paths;
+use aoe_tests::process::Process;
+use aoe_tests::retry::retry_until;
+use aoe_tests::wire::{CLIENT_PORT, Shape, TARGET_PORT, Wire};
+use rustix::process::Signal;
 
 /// Exit code for a command line that makes no sense.
 const USAGE: i32 = 2;
@@ -182,6 +187,44 @@ fn an_image_that_another_process_has_locked_is_left_alone() -> Result<()> {
     rustix::fs::flock(&image, rustix::fs::FlockOperation::NonBlockingLockExclusive)?;
     let checked = rig.check()?.success()?.text();
     ensure!(checked.ends_with(": 1 export on 1 interface pattern\n"), "{checked}");
+    Ok(())
+}
+
+#[test]
+#[ignore = "needs root and network namespaces: cargo xtask test runs it"]
+fn a_right_file_is_served() -> Result<()> {
+    let rig = Rig::new(&format!(
+        r#"interfaces = ["{TARGET_PORT}"]
+control = "control.sock"
+state-dir = "state"
+[[export]]
+shelf = 3
+slot = 1
+file = "first.img"
+[[export]]
+shelf = 3
+slot = 2
+file = "second.img"
+read-only = true
+"#
+    ))?;
+    rig.image("first.img")?;
+    rig.image("second.img")?;
+    let wire = Wire::new(Shape::default())?;
+    let mut serve = wire.target.command(paths::daemon()?);
+    serve.arg("--config").arg(rig.file());
+    let log = rig.scratch.path().join("daemon.log");
+    let mut daemon = Process::spawn("aoe-daemon", &mut serve, &log)?;
+    let client = Client::new(&wire.client, CLIENT_PORT)?;
+    retry_until("both exports answer", SHORT, || {
+        daemon.expect_running()?;
+        client.find("e3.1").and(client.find("e3.2"))
+    })?;
+    client.write("e3.1", 0, &[0xA5; 512])?;
+    ensure!(client.write("e3.2", 0, &[0xA5; 512]).is_err(), "e3.2 is read-only");
+    ensure!(rig.scratch.path().join("control.sock").exists(), "the control socket is elsewhere");
+    daemon.signal(Signal::TERM)?;
+    ensure!(daemon.wait(SHORT)?.success(), "{}", daemon.log());
     Ok(())
 }
 

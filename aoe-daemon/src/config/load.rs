@@ -96,7 +96,7 @@ pub(super) fn load(path: &Path) -> Result<File, FileError> {
         return Ok(checked.file);
     }
     let mut report = checked.into_report();
-    // What they say is said again, and with more emphasis, by the start that does not happen now.
+    // Those are for `check`: here they would hide what has to be mended before anything is served.
     report.warnings.clear();
     Err(FileError::Wrong(report))
 }
