@@ -25,8 +25,8 @@ use std::time::Duration;
 use toml::Spanned;
 
 pub use cli::{
-    CONFIG_FILE, CONTROL_SOCKET, CheckArgs, Cli, ClearArgs, Command, STATE_DIR, ServeArgs, StatusArgs,
-    usage_error,
+    CONFIG_FILE, CONTROL_SOCKET, CheckArgs, ClearArgs, Cli, Command, STATE_DIR, ServeArgs,
+    StatusArgs, usage_error,
 };
 pub use load::{FileError, MAX_BYTES, Report, check};
 pub use pattern::InterfacePattern;

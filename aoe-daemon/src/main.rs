@@ -1,7 +1,9 @@
 //! Command line in, exit code out.
 
 use anyhow::{Context, Result};
-use aoe_daemon::config::{self, ClearArgs, Cli, Command, Config, FileError, StatusArgs, usage_error};
+use aoe_daemon::config::{
+    self, ClearArgs, Cli, Command, Config, FileError, StatusArgs, usage_error,
+};
 use aoe_daemon::control;
 use clap::Parser;
 use std::io::IsTerminal;

@@ -4,6 +4,7 @@ use super::ExportConfig;
 use super::file::Places;
 use super::overlap::ByteRange;
 use super::problem::Flaw;
+use crate::storage::backing;
 use aoe_common::wire::SECTOR_SIZE;
 use std::collections::HashMap;
 use std::fs::{self, Metadata};
@@ -14,10 +15,8 @@ use std::path::{Path, PathBuf};
 /// What no two files or devices share.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Identity {
-    /// Device and inode of a file.
-    File(u64, u64),
-    /// Number of a block device.
-    Device(u64),
+    /// Of what is there.
+    Disk(backing::Identity),
     /// Path of what isn't there yet, or can't be looked at.
     Path(PathBuf),
 }
@@ -49,7 +48,7 @@ impl Disks {
                 } else if let Some(size) = size(&metadata) {
                     self.compare(export, bytes, size, places);
                 }
-                Identity::of(&metadata)
+                Identity::Disk(backing::Identity::of(&metadata))
             }
             Err(error) => {
                 let text = match error.kind() {
@@ -85,14 +84,6 @@ impl Disks {
 }
 
 impl Identity {
-    fn of(metadata: &Metadata) -> Self {
-        if metadata.file_type().is_block_device() {
-            Self::Device(metadata.rdev())
-        } else {
-            Self::File(metadata.dev(), metadata.ino())
-        }
-    }
-
     /// Of what does not exist: at least its directory may be called by several names.
     fn of_missing(path: &Path) -> Self {
         let resolved = path
