@@ -4,9 +4,11 @@ mod offer;
 mod opening;
 mod size;
 mod sources;
+mod targets;
 
 pub use offer::Offer;
 pub use sources::Sources;
+pub use targets::Targets;
 
 use crate::config::{Config, InterfacePattern};
 use crate::record::{Changes, Record};

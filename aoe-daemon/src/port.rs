@@ -4,7 +4,7 @@ mod bring_up;
 mod facts;
 mod ladder;
 
-pub use facts::Facts;
+pub use facts::{Facts, FactsView};
 
 use crate::config::Mode;
 use crate::control::report::{Counts, InterfaceReport, add_counts};

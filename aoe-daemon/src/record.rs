@@ -5,7 +5,7 @@
 
 use crate::state::Store;
 use crate::target::{Answer, Edit, Lists, Port, Target};
-use arc_swap::{ArcSwap, Guard};
+use arc_swap::{ArcSwap, Cache, Guard};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::Notify;
@@ -13,13 +13,16 @@ use tracing::error;
 
 /// A target that can change.
 pub struct Record {
-    target: ArcSwap<Target>,
+    target: Arc<ArcSwap<Target>>,
     /// Where its lists are kept. Held by whoever makes a change.
     store: Mutex<Store>,
     changes: AtomicU8,
     /// Rings when something has changed that others have to be told of.
     changed: Arc<Notify>,
 }
+
+/// A target as one thread sees it: the cheapest way to look again and again.
+pub type View = Cache<Arc<ArcSwap<Target>>, Arc<Target>>;
 
 /// What has changed about a target since somebody last asked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -43,7 +46,7 @@ impl Record {
     /// A target that keeps its lists in this store, and rings this bell when it changes.
     pub fn new(target: Target, store: Store, changed: Arc<Notify>) -> Self {
         Self {
-            target: ArcSwap::from_pointee(target),
+            target: Arc::new(ArcSwap::from_pointee(target)),
             store: Mutex::new(store),
             changes: AtomicU8::new(0),
             changed,
@@ -53,6 +56,11 @@ impl Record {
     /// The target as it is at this moment.
     pub fn current(&self) -> Guard<Arc<Target>> {
         self.target.load()
+    }
+
+    /// A view of the target for a thread of its own.
+    pub fn view(&self) -> View {
+        Cache::new(Arc::clone(&self.target))
     }
 
     /// Changes what need not be remembered.

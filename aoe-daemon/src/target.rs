@@ -88,17 +88,25 @@ impl Port {
 }
 
 /// One target: a disk with an address, as it is at one moment.
+///
+/// What every request asks for stands together, in a cache line of its own: there may be many
+/// targets, and each frame may be another's.
 #[derive(Clone, Debug)]
+#[repr(C, align(64))]
 pub struct Target {
-    address: Address,
-    vlan: u16,
-    access: Access,
-    description: Description,
     /// Sectors that can be read and written: fewer than described while the file or device behind
     /// them is shorter than it was.
     reachable: u64,
+    address: Address,
+    vlan: u16,
+    /// Whether everybody may talk to it.
+    is_open: bool,
+    /// Whether nobody holds it reserved.
+    is_free: bool,
     failed: bool,
+    access: Access,
     lists: Lists,
+    description: Description,
     identify: Identify,
 }
 
@@ -106,11 +114,13 @@ impl Target {
     /// A target at this address for everybody, on untagged frames, that remembers nothing yet.
     pub fn new(address: Address, description: Description) -> Self {
         Self {
+            reachable: description.sectors,
             address,
             vlan: 0,
-            access: Access::default(),
-            reachable: description.sectors,
+            is_open: true,
+            is_free: true,
             failed: false,
+            access: Access::default(),
             lists: Lists::default(),
             identify: identify(&description),
             description,
@@ -124,17 +134,23 @@ impl Target {
 
     /// The same, with this fixed say in who may talk to it.
     pub fn with_access(self, access: Access) -> Self {
-        Self { access, ..self }
+        Self { is_open: access.is_open() && self.lists.mask.is_empty(), access, ..self }
     }
 
     /// The same, remembering this.
     pub fn with_lists(self, lists: Lists) -> Self {
-        Self { lists, ..self }
+        Self {
+            is_open: self.access.is_open() && lists.mask.is_empty(),
+            is_free: lists.reserved.is_empty(),
+            lists,
+            ..self
+        }
     }
 
     /// The same with a disk of this size, all of it reachable.
     pub fn with_sectors(self, sectors: u64) -> Self {
-        self.redescribed(|description| description.sectors = sectors)
+        let description = Description { sectors, ..self.description.clone() };
+        Self { reachable: sectors, ..self.described(description) }
     }
 
     /// The same, `reachable` of whose sectors can be read and written. The size stays.
@@ -144,7 +160,8 @@ impl Target {
 
     /// The same with read look-ahead on or off.
     pub fn with_look_ahead(self, on: bool) -> Self {
-        self.redescribed(|description| description.look_ahead = on)
+        let description = Description { look_ahead: on, ..self.description.clone() };
+        self.described(description)
     }
 
     /// The same, which has failed: SMART says so from now on.
@@ -152,11 +169,8 @@ impl Target {
         Self { failed: true, ..self }
     }
 
-    fn redescribed(mut self, change: impl FnOnce(&mut Description)) -> Self {
-        change(&mut self.description);
-        self.identify = identify(&self.description);
-        self.reachable = self.description.sectors;
-        self
+    fn described(self, description: Description) -> Self {
+        Self { identify: identify(&description), description, ..self }
     }
 
     /// The target's address.
@@ -196,12 +210,14 @@ impl Target {
 
     /// Whether requests from this station are answered at all.
     pub fn admits(&self, source: Mac) -> bool {
-        self.access.admits(source) && (self.lists.mask.is_empty() || self.lists.masks_in(source))
+        self.is_open
+            || self.access.admits(source)
+                && (self.lists.mask.is_empty() || self.lists.mask.contains(&source))
     }
 
     /// Whether a reservation keeps this station from issuing ATA commands.
     pub fn is_reserved_from(&self, source: Mac) -> bool {
-        !self.lists.reserved.is_empty() && !self.lists.reserved.contains(&source)
+        !self.is_free && !self.lists.reserved.contains(&source)
     }
 
     /// Whether a request that was accepted from this station may still be carried out, now that

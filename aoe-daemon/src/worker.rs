@@ -7,12 +7,12 @@
 mod announcements;
 
 use crate::control::report::{QueueReport, buffer_counts, kernel_counts, worker_counts};
-use crate::exports::Offer;
+use crate::exports::{Offer, Targets};
 use crate::mailbox::{Mailbox, Message};
-use crate::port::Facts;
+use crate::port::FactsView;
 use crate::stats::{Stat, Stats};
 use crate::storage::{Edited, Finished, Job, Parked, ParkedEdit};
-use crate::target::{Edit, Fault, Ignored, Operation, Outcome, Step, Target};
+use crate::target::{Edit, Fault, Ignored, Operation, Outcome, Step};
 use announcements::Announcements;
 use aoe_common::address::Destination;
 use aoe_common::steer::{self, FrameBytes, Framing, ServedKey, Verdict};
@@ -54,7 +54,8 @@ pub struct Worker {
     cpu: Option<usize>,
     queue: Queue,
     offer: Arc<Offer>,
-    port: Arc<Facts>,
+    targets: Targets,
+    port: FactsView,
     stats: Stats,
     mailbox: Arc<Mailbox>,
     burst: Vec<Packet>,
@@ -74,7 +75,7 @@ impl Worker {
         cpu: Option<usize>,
         queue: Queue,
         offer: Arc<Offer>,
-        port: Arc<Facts>,
+        port: FactsView,
         mailbox: Arc<Mailbox>,
     ) -> Self {
         let chunks = queue.census().total as usize;
@@ -82,6 +83,7 @@ impl Worker {
             number,
             cpu,
             queue,
+            targets: Targets::of(offer.exports()),
             offer,
             port,
             stats: Stats::default(),
@@ -116,7 +118,7 @@ impl Worker {
     /// One pass over everything that may have work; whether there was any.
     fn pass(&mut self) -> bool {
         let offer = Arc::clone(&self.offer);
-        let mut worked = self.read_mailbox(&offer);
+        let mut worked = self.read_mailbox();
         worked |= self.resend();
         worked |= self.continue_fanout(&offer);
         if self.takes_frames() {
@@ -128,7 +130,7 @@ impl Worker {
             }
             self.burst = burst;
             // After the requests: they never wait for announcements.
-            worked |= self.announce(&offer);
+            worked |= self.announce();
         }
         worked | (self.queue.flush() == Flushed::Pending)
     }
@@ -140,14 +142,14 @@ impl Worker {
         self.outbox.is_empty() && self.fanout.is_empty()
     }
 
-    fn read_mailbox(&mut self, offer: &Offer) -> bool {
+    fn read_mailbox(&mut self) -> bool {
         let mut any = false;
         while let Some(message) = self.mailbox.take() {
             any = true;
             match message {
                 Message::Finished(Finished { job, export, outcome }) => {
                     self.parked -= 1;
-                    self.finish(&offer.export(export).record.current(), job, outcome);
+                    self.finish(export, job, outcome);
                 }
                 Message::Edited(edited) => {
                     self.parked -= 1;
@@ -177,8 +179,8 @@ impl Worker {
     }
 
     /// Where the headers of a frame for us are and whom it names; `None` where it is not for us.
-    fn examine(&self, offer: &Offer, frame: &[u8]) -> Option<(Framing, ServedKey)> {
-        let Verdict::Steer = steer::verdict(frame, self.port.get().mac, offer) else {
+    fn examine(&mut self, offer: &Offer, frame: &[u8]) -> Option<(Framing, ServedKey)> {
+        let Verdict::Steer = steer::verdict(frame, self.port.load().mac, offer) else {
             return None;
         };
         let (_, framing) = steer::framing(frame)?;
@@ -227,21 +229,20 @@ impl Worker {
 
     fn accept(&mut self, offer: &Offer, index: usize, framing: Framing, mut packet: Packet) {
         let length = packet.len();
-        let target = offer.export(index).record.current();
-        let port = self.port.get();
-        match target.accept(&port, framing, packet.head_mut(), length) {
+        let port = **self.port.load();
+        match self.targets.look(index).accept(&port, framing, packet.head_mut(), length) {
             Step::Ignore(reason) => self.discard(packet, dropped(reason)),
             Step::Reply(length) => {
                 self.stats.add(Stat::Immediate, 1);
                 self.reply(packet, length);
             }
-            Step::Io(request) => self.start(offer, index, &target, Job { packet, request }),
+            Step::Io(request) => self.start(offer, index, Job { packet, request }),
             Step::Persist(edit) => self.start_edit(offer, index, packet, edit),
         }
     }
 
     /// Gives a request to storage, and answers it if that is done at once.
-    fn start(&mut self, offer: &Offer, index: usize, target: &Target, mut job: Job) {
+    fn start(&mut self, offer: &Offer, index: usize, mut job: Job) {
         let operation = job.request.operation;
         self.stats.add(accepted(operation), 1);
         // The reply to a read is longer than the request: storage reads right into it.
@@ -253,7 +254,7 @@ impl Worker {
         }
         let disk = &offer.export(index).disk;
         if let Some(outcome) = disk.now(&mut job) {
-            self.finish(target, job, outcome);
+            self.finish(index, job, outcome);
             return;
         }
         let home = Arc::clone(&self.mailbox);
@@ -263,7 +264,7 @@ impl Worker {
         }
     }
 
-    fn finish(&mut self, target: &Target, job: Job, outcome: Outcome) {
+    fn finish(&mut self, export: usize, job: Job, outcome: Outcome) {
         let Job { mut packet, request } = job;
         let bytes = request.operation.data_length() as u64;
         match (request.operation, outcome) {
@@ -276,7 +277,9 @@ impl Worker {
             (Operation::Write(_), Ok(())) => self.stats.add(Stat::BytesWritten, bytes),
             (_, Ok(())) => {}
         }
-        let length = target.finish(&self.port.get(), request, packet.head_mut(), outcome);
+        let port = **self.port.load();
+        let target = self.targets.look(export);
+        let length = target.finish(&port, request, packet.head_mut(), outcome);
         self.reply(packet, length);
     }
 
@@ -284,7 +287,7 @@ impl Worker {
     /// accepted before it.
     fn start_edit(&mut self, offer: &Offer, index: usize, packet: Packet, edit: Edit) {
         self.stats.add(Stat::Edits, 1);
-        let (port, home) = (self.port.get(), Arc::clone(&self.mailbox));
+        let (port, home) = (**self.port.load(), Arc::clone(&self.mailbox));
         match offer.export(index).disk.park_edit(ParkedEdit { packet, edit, port, home }) {
             Ok(()) => self.parked += 1,
             Err(refused) => self.discard(refused.packet, Stat::DroppedDiskBusy),
@@ -293,7 +296,7 @@ impl Worker {
 
     fn finish_edit(&mut self, edited: Edited) {
         let Edited { mut packet, edit, answer, target } = edited;
-        match target.finish_edit(&self.port.get(), &edit, packet.head_mut(), answer) {
+        match target.finish_edit(self.port.load(), &edit, packet.head_mut(), answer) {
             Some(length) => self.reply(packet, length),
             None => self.discard(packet, Stat::DroppedNarrowLink),
         }

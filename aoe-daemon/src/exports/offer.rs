@@ -10,20 +10,45 @@ use std::sync::Arc;
 /// indices among all [`Exports`].
 pub struct Offer {
     exports: Arc<Exports>,
-    by_name: HashMap<u64, Vec<usize>>,
+    by_name: HashMap<u64, Named>,
     offered: Vec<usize>,
+}
+
+/// The exports of a name. Most names are one export's, and that stands in the map itself.
+enum Named {
+    One(usize),
+    Many(Vec<usize>),
+}
+
+impl Named {
+    fn add(&mut self, export: usize) {
+        match self {
+            Self::One(first) => *self = Self::Many(vec![*first, export]),
+            Self::Many(exports) => exports.push(export),
+        }
+    }
+
+    fn as_slice(&self) -> &[usize] {
+        match self {
+            Self::One(export) => std::slice::from_ref(export),
+            Self::Many(exports) => exports,
+        }
+    }
 }
 
 impl Offer {
     /// What is offered on the interface of this name.
     pub fn on(interface: &str, exports: &Arc<Exports>) -> Self {
-        let mut by_name: HashMap<u64, Vec<usize>> = HashMap::new();
+        let mut by_name: HashMap<u64, Named> = HashMap::new();
         let mut offered = Vec::new();
         for (index, export) in exports.all().iter().enumerate() {
             if export.is_offered_on(interface) {
                 offered.push(index);
                 for key in export.keys() {
-                    by_name.entry(key.bits()).or_default().push(index);
+                    by_name
+                        .entry(key.bits())
+                        .and_modify(|named| named.add(index))
+                        .or_insert(Named::One(index));
                 }
             }
         }
@@ -32,12 +57,17 @@ impl Offer {
 
     /// Indices of the exports that a frame concerns.
     pub fn named(&self, key: ServedKey) -> &[usize] {
-        self.by_name.get(&key.bits()).map_or(&[], Vec::as_slice)
+        self.by_name.get(&key.bits()).map_or(&[], Named::as_slice)
     }
 
     /// The export with this index.
     pub fn export(&self, index: usize) -> &Export {
         &self.exports.all()[index]
+    }
+
+    /// All exports, offered or not.
+    pub fn exports(&self) -> &Exports {
+        &self.exports
     }
 
     /// Indices of all that are offered.

@@ -40,7 +40,7 @@ pub(super) struct Running {
     steering: Steering,
     mode: &'static str,
     offer: Arc<Offer>,
-    facts: Arc<Facts>,
+    facts: Facts,
     sockets: Sockets,
     workers: Vec<Handle>,
     /// Passes on what the XDP program logs.
@@ -78,7 +78,7 @@ impl Running {
         steering.set_mac(link.mac)?;
         let (rung, queues) = climb(link, mode, &mut steering)?;
         let sockets = Sockets::of(&queues);
-        let facts = Arc::new(Facts::new(facts_of(link, sockets)));
+        let facts = Facts::new(facts_of(link, sockets));
         let mode = rung.mode(&queues);
         info!(
             interface = link.name,
@@ -294,12 +294,12 @@ fn spawn(
     number: u32,
     queue: Queue,
     offer: &Arc<Offer>,
-    facts: &Arc<Facts>,
+    facts: &Facts,
 ) -> Result<Handle> {
     let mailbox = Arc::new(Mailbox::new(queue.census().total as usize)?);
     let cpu = cpu_for(number);
     let worker =
-        Worker::new(number, cpu, queue, Arc::clone(offer), Arc::clone(facts), Arc::clone(&mailbox));
+        Worker::new(number, cpu, queue, Arc::clone(offer), facts.view(), Arc::clone(&mailbox));
     let thread =
         std::thread::Builder::new().name(format!("{}-{number}", link.name)).spawn(move || {
             pin(cpu);

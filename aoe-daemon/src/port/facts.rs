@@ -1,20 +1,29 @@
 //! What the workers of a port have to know about it, as the control plane changes it.
 
 use crate::target::Port;
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, Cache};
+use std::sync::Arc;
 
 /// The port's contribution to every reply, so that no worker ever sees half of a change.
-pub struct Facts(ArcSwap<Port>);
+pub struct Facts(Arc<ArcSwap<Port>>);
+
+/// The facts as one thread sees them.
+pub type FactsView = Cache<Arc<ArcSwap<Port>>, Arc<Port>>;
 
 impl Facts {
     /// The facts at the start.
     pub fn new(port: Port) -> Self {
-        Self(ArcSwap::from_pointee(port))
+        Self(Arc::new(ArcSwap::from_pointee(port)))
     }
 
     /// Changes them for all requests from now on.
     pub fn set(&self, port: Port) {
         self.0.store(port.into());
+    }
+
+    /// A view of them for a thread of its own.
+    pub fn view(&self) -> FactsView {
+        Cache::new(Arc::clone(&self.0))
     }
 
     /// As they are.

@@ -20,6 +20,11 @@ impl Access {
         (self.allow.is_empty() || self.allow.contains(&source)) && !self.deny.contains(&source)
     }
 
+    /// Whether everybody is let in.
+    pub const fn is_open(&self) -> bool {
+        self.allow.is_empty() && self.deny.is_empty()
+    }
+
     /// The only stations that are let in; empty where that is everybody.
     pub fn allow(&self) -> &[Mac] {
         &self.allow

@@ -43,9 +43,4 @@ impl Lists {
             None => Ok(()),
         }
     }
-
-    /// Whether the MAC mask list has this station.
-    pub fn masks_in(&self, source: Mac) -> bool {
-        self.mask.contains(&source)
-    }
 }

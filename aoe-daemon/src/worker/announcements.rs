@@ -1,7 +1,6 @@
 //! Announcements on their way out, at the pace of the transmit ring.
 
 use super::Worker;
-use crate::exports::Offer;
 use crate::stats::Stat;
 use crate::target::HEAD_CAPACITY;
 use aoe_common::wire::Mac;
@@ -36,13 +35,14 @@ impl Announcements {
 
 impl Worker {
     /// Sends some announcements, as long as there is room for replies, too; whether it sent any.
-    pub(super) fn announce(&mut self, offer: &Offer) -> bool {
+    pub(super) fn announce(&mut self) -> bool {
         let mut sent = 0;
         while sent < BURST && self.takes_frames() && !self.announcements.is_empty() {
             let Some(mut packet) = self.queue.allocate(HEAD_CAPACITY) else { break };
             let Some((export, station)) = self.announcements.0.pop() else { break };
-            let target = offer.export(export).record.current();
-            match target.announce(&self.port.get(), station, packet.head_mut()) {
+            let port = **self.port.load();
+            let target = self.targets.look(export);
+            match target.announce(&port, station, packet.head_mut()) {
                 Some(length) => {
                     self.stats.add(Stat::Announcements, 1);
                     self.reply(packet, length);
