@@ -23,11 +23,10 @@ step() {
 
 # within SECONDS COMMAND…: repeats the command until it succeeds.
 within() {
-    tries=$(($1 * 5))
+    deadline=$(($(date +%s) + $1))
     shift
     until "$@"; do
-        tries=$((tries - 1))
-        [ "$tries" -gt 0 ] || return 1
+        [ "$(date +%s)" -lt "$deadline" ] || return 1
         sleep 0.2
     done
 }

@@ -4,12 +4,19 @@ use anyhow::Result;
 
 use crate::namespace::Namespace;
 
-/// The interface that the target serves on.
-pub const TARGET_PORT: &str = "target0";
-/// The interface that initiators send from.
-pub const CLIENT_PORT: &str = "client0";
-/// The interface whose other end is a virtual machine's network card.
-pub const TAP: &str = "tap0";
+/// The interfaces that the target serves on, by the number of their cable.
+pub const TARGET_PORTS: [&str; 2] = ["target0", "target1"];
+/// The interfaces that initiators send from.
+pub const CLIENT_PORTS: [&str; 2] = ["client0", "client1"];
+/// The interfaces whose other ends are a virtual machine's network cards.
+pub const TAPS: [&str; 2] = ["tap0", "tap1"];
+
+/// The target's end of the first cable.
+pub const TARGET_PORT: &str = TARGET_PORTS[0];
+/// The client's end of the first cable.
+pub const CLIENT_PORT: &str = CLIENT_PORTS[0];
+/// The first tap.
+pub const TAP: &str = TAPS[0];
 
 /// What a [`Wire`] is like.
 #[derive(Clone, Copy, Debug)]
@@ -26,7 +33,7 @@ impl Default for Shape {
     }
 }
 
-/// A target's and a client's namespace, joined by a veth pair that is up.
+/// A target's and a client's namespace, joined by a veth pair that is up. A second one may follow.
 #[derive(Debug)]
 pub struct Wire {
     /// Holds [`TARGET_PORT`].
@@ -48,14 +55,26 @@ impl Wire {
 
     /// Makes the veth pair, the first or after a [`Self::cut`].
     pub fn lay(&self, shape: Shape) -> Result<()> {
+        self.lay_cable(0, shape)
+    }
+
+    /// Lays a second cable beside the first, up to a tap like [`Self::bridge_tap`].
+    pub fn lay_second_with_tap(&self, shape: Shape) -> Result<()> {
+        self.lay_cable(1, shape)?;
+        self.bridge(1, shape.mtu)
+    }
+
+    fn lay_cable(&self, number: usize, shape: Shape) -> Result<()> {
         let Shape { mtu, queues } = shape;
+        let (target, client) = (TARGET_PORTS[number], CLIENT_PORTS[number]);
         let end = format!("mtu {mtu} numtxqueues {queues} numrxqueues {queues}");
         self.target.ip(&format!(
-            "link add name {TARGET_PORT} {end} type veth \
-             peer name {CLIENT_PORT} {end} netns {}",
+            "link add name {target} {end} type veth peer name {client} {end} netns {}",
             self.client.name()
         ))?;
-        self.set_link("up")
+        self.target.ip(&format!("link set dev {target} up"))?;
+        self.client.ip(&format!("link set dev {client} up"))?;
+        Ok(())
     }
 
     /// Deletes both ends.
@@ -73,19 +92,28 @@ impl Wire {
 
     /// Turns the client's end into a port of a bridge whose other port is a new [`TAP`].
     pub fn bridge_tap(&self, mtu: u32) -> Result<()> {
-        add_tap(&self.client, mtu)?;
-        self.client.ip(&format!("link add name bridge0 mtu {mtu} type bridge"))?;
-        for port in [CLIENT_PORT, TAP] {
-            self.client.ip(&format!("link set dev {port} master bridge0"))?;
+        self.bridge(0, mtu)
+    }
+
+    fn bridge(&self, number: usize, mtu: u32) -> Result<()> {
+        let (bridge, tap) = (format!("bridge{number}"), TAPS[number]);
+        add_one_tap(&self.client, tap, mtu)?;
+        self.client.ip(&format!("link add name {bridge} mtu {mtu} type bridge"))?;
+        for port in [CLIENT_PORTS[number], tap] {
+            self.client.ip(&format!("link set dev {port} master {bridge}"))?;
         }
-        self.client.ip("link set dev bridge0 up")?;
+        self.client.ip(&format!("link set dev {bridge} up"))?;
         Ok(())
     }
 }
 
 /// Creates [`TAP`] in a namespace and sets it up.
 pub fn add_tap(namespace: &Namespace, mtu: u32) -> Result<()> {
-    namespace.ip(&format!("tuntap add dev {TAP} mode tap"))?;
-    namespace.ip(&format!("link set dev {TAP} mtu {mtu} up"))?;
+    add_one_tap(namespace, TAP, mtu)
+}
+
+fn add_one_tap(namespace: &Namespace, tap: &str, mtu: u32) -> Result<()> {
+    namespace.ip(&format!("tuntap add dev {tap} mode tap"))?;
+    namespace.ip(&format!("link set dev {tap} mtu {mtu} up"))?;
     Ok(())
 }
