@@ -104,7 +104,7 @@ fn debian_12_survives_the_death_of_the_target() -> Result<()> {
 fn a_current_linux_survives_the_death_of_the_target() -> Result<()> {
     let kernel = Kernel::newest()?;
     ensure!(!kernel.release.starts_with("6.1."), "{} is Debian 12's", kernel.release);
-    survives_the_death_of_the_target(&kernel, 32)
+    survives_the_death_of_the_target(&kernel, 16)
 }
 
 /// The target directly on the guest's tap: generic mode, since native XDP on a tap takes no
