@@ -2,6 +2,7 @@
 
 use std::env;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
@@ -10,7 +11,8 @@ use super::step::Step;
 use super::toolchain::{Rust, find_program};
 use super::{Need, qemu};
 
-/// Programs that the tests run, each with the Debian package that has it. QEMU comes on top.
+/// Programs that the tests run, each with the Debian package that has it. What takes more to find
+/// or to install comes on top: Python's venv, and QEMU.
 const PROGRAMS: [(&str, &str); 14] = [
     ("aoeping", "aoetools"),
     ("bash", "bash"),
@@ -27,6 +29,9 @@ const PROGRAMS: [(&str, &str); 14] = [
     ("vblade", "vblade"),
     ("xz", "xz-utils"),
 ];
+
+/// The Debian package by which Python can make virtual environments; it brings Python.
+const PYTHON_VENV_PACKAGE: &str = "python3-venv";
 
 /// A linter and who provides it.
 struct Linter {
@@ -48,8 +53,11 @@ pub(super) fn needs() -> Vec<Need> {
     let programs = PROGRAMS
         .iter()
         .map(|(program, _)| Need { name: (*program).into(), found: find_program(program) });
-    let qemu = Need { name: qemu::PROGRAM.into(), found: qemu::find() };
-    linters.chain(programs).chain([qemu]).collect()
+    let others = [
+        Need { name: "venv of Python".into(), found: python_venv() },
+        Need { name: qemu::PROGRAM.into(), found: qemu::find() },
+    ];
+    linters.chain(programs).chain(others).collect()
 }
 
 /// The next thing to do, or none if all is there.
@@ -66,6 +74,7 @@ pub(super) fn next_step() -> Result<Option<Step>> {
     let mut packages: Vec<String> = missing
         .map(|(_, package)| (*package).to_owned())
         .chain(of_system.iter().map(|linter| linter.package.to_owned()))
+        .chain(python_venv().is_none().then(|| PYTHON_VENV_PACKAGE.to_owned()))
         .collect();
     packages.sort();
     packages.dedup();
@@ -89,6 +98,15 @@ pub(super) fn next_step() -> Result<Option<Step>> {
         }
     }
     Ok(Some(Step::Packages(packages)))
+}
+
+/// What Python needs to make virtual environments with pip in them. Only Python knows where that is.
+fn python_venv() -> Option<PathBuf> {
+    let mut command = Command::new(find_program("python3")?);
+    let output =
+        command.args(["-c", "import ensurepip; print(ensurepip.__file__)"]).output().ok()?;
+    let path = String::from_utf8(output.stdout).ok()?;
+    output.status.success().then(|| path.trim_end().into())
 }
 
 /// The linters of both toolchains: that of the host, and that for BPF.
