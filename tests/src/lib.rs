@@ -13,6 +13,7 @@
 //! vblade      Debian's vblade, the reference that the tools are tried against
 //! vectors     the byte vectors: frames in, frames out
 //! client      the `aoe` command
+//! raw         frames by hand
 //! capture     tshark: what was on the wire, as a third party decodes it
 //! image       image files with known content
 //! disk_check  an ext4 partition inside an image, read without mounting it
@@ -36,6 +37,7 @@ pub mod kernel;
 pub mod namespace;
 pub mod paths;
 pub mod process;
+pub mod raw;
 pub mod retry;
 pub mod status;
 pub mod vblade;

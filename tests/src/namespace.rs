@@ -1,9 +1,14 @@
 //! Network namespaces.
 
+use std::fs::File;
+use std::os::fd::AsFd;
+use std::panic::resume_unwind;
 use std::process::{self, Command};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
 
 use anyhow::{Context, Result};
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use crate::command::run;
 
@@ -42,6 +47,18 @@ impl Namespace {
             .args(["setpriv", "--pdeathsig", "KILL", "--"])
             .arg(program);
         command
+    }
+
+    /// Does something in this namespace, on a thread of its own. Sockets stay where they are made.
+    pub fn within<T: Send>(&self, work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+        let file = File::open(format!("/var/run/netns/{}", self.name))?;
+        thread::scope(|scope| {
+            let thread = scope.spawn(|| {
+                move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network))?;
+                work()
+            });
+            thread.join().unwrap_or_else(|panic| resume_unwind(panic))
+        })
     }
 
     /// Runs `ip` on this namespace with arguments separated by spaces; gives its output.

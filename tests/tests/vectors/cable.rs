@@ -1,19 +1,11 @@
 //! A virtual cable whose client's end sends and receives any frame.
 
-use std::os::fd::OwnedFd;
-use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
-use aoe_tests::namespace::Namespace;
+use anyhow::{Result, bail, ensure};
+use aoe_tests::raw::Raw;
 use aoe_tests::vectors::{CLIENT, OTHERS, Setup, TARGET, hex};
 use aoe_tests::wire::{CLIENT_PORT, Shape, TARGET_PORT, Wire};
-use aoe_xsk::PacketSocket;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::net::{
-    AddressFamily, Protocol, RawProtocol, RecvFlags, SocketFlags, SocketType, recv, socket_with,
-};
-use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 /// EtherType of ATA over Ethernet.
 const ETHER_TYPE: u16 = 0x88a2;
@@ -23,17 +15,11 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const SILENCE: Duration = Duration::from_millis(200);
 /// Marks the queries whose answers say that all earlier frames have been dealt with.
 pub(crate) const BARRIER_TAG: [u8; 4] = [0xf0, 0xf1, 0xf2, 0xf3];
-/// Longest frame.
-const LONGEST: usize = 9100;
 
 /// The cable, and sockets on the client's end.
-///
-/// What comes in is read from a socket that is bound to nothing: unlike [`PacketSocket`] it sees
-/// the replies to every source address. The kernel has taken off the tags by then.
 pub(crate) struct Cable {
     pub(crate) wire: Wire,
-    sender: PacketSocket,
-    receiver: OwnedFd,
+    raw: Raw,
     barriers: Vec<Vec<u8>>,
 }
 
@@ -46,17 +32,11 @@ impl Cable {
         {
             namespace.ip(&format!("link set dev {port} address {}", text(mac)))?;
         }
-        let (sender, receiver) = within(&wire.client, || {
-            let sender = PacketSocket::open(CLIENT_PORT)?;
-            let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-            let protocol = RawProtocol::new(u32::from(ETHER_TYPE.to_be())).map(Protocol::from_raw);
-            let receiver = socket_with(AddressFamily::PACKET, SocketType::RAW, flags, protocol)?;
-            Ok((sender, receiver))
-        })?;
+        let raw = Raw::open(&wire.client, CLIENT_PORT)?;
         // On a link that is too narrow for a sector, nothing is answered.
         let sources = if setup.mtu < 548 { &[][..] } else { &[CLIENT, OTHERS[0], OTHERS[1]] };
         let barriers = sources.iter().map(|source| barrier(setup, *source)).collect();
-        Ok(Self { wire, sender, receiver, barriers })
+        Ok(Self { wire, raw, barriers })
     }
 
     /// Sends a frame and gives what comes back, in the order of the addresses that it comes from:
@@ -65,7 +45,7 @@ impl Cable {
     pub(crate) fn ask(&mut self, frame: &[u8], expected: usize) -> Result<Vec<Vec<u8>>> {
         let late = self.receive_until(Instant::now(), |_| false)?;
         ensure!(late.is_empty(), "before it was asked: {}", hex(&late[0]));
-        self.sender.send(frame).with_context(|| format!("send {}", hex(frame)))?;
+        self.raw.send(frame)?;
         let mut replies = Vec::new();
         if expected > 0 {
             let deadline = Instant::now() + PATIENCE;
@@ -83,13 +63,13 @@ impl Cable {
             return self.receive_until(Instant::now() + SILENCE, |_| false);
         }
         for barrier in &self.barriers {
-            self.sender.send(barrier)?;
+            self.raw.send(barrier)?;
         }
         let mut frames = Vec::new();
         let deadline = Instant::now() + PATIENCE;
         loop {
-            let Some(frame) = self.receive_one(deadline)? else {
-                anyhow::bail!("the target does not answer queries any more");
+            let Some(frame) = self.raw.receive(deadline)? else {
+                bail!("the target does not answer queries any more");
             };
             if is_barrier(&frame) {
                 break;
@@ -109,34 +89,13 @@ impl Cable {
     ) -> Result<Vec<Vec<u8>>> {
         let mut frames = Vec::new();
         while !enough(&frames) {
-            match self.receive_one(deadline)? {
+            match self.raw.receive(deadline)? {
                 None => break,
                 Some(frame) if is_barrier(&frame) || is_announcement(&frame) => {}
                 Some(frame) => frames.push(frame),
             }
         }
         Ok(frames)
-    }
-
-    fn receive_one(&mut self, deadline: Instant) -> Result<Option<Vec<u8>>> {
-        let mut frame = vec![0; LONGEST];
-        loop {
-            match recv(&self.receiver, &mut frame, RecvFlags::empty()) {
-                Ok((length, _)) => {
-                    frame.truncate(length);
-                    return Ok(Some(frame));
-                }
-                Err(rustix::io::Errno::AGAIN) => {}
-                Err(error) => return Err(error).context("receive"),
-            }
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return Ok(None);
-            }
-            let timeout =
-                Timespec { tv_sec: left.as_secs() as i64, tv_nsec: i64::from(left.subsec_nanos()) };
-            poll(&mut [PollFd::new(&self.receiver, PollFlags::IN)], Some(&timeout))?;
-        }
     }
 }
 
@@ -169,19 +128,4 @@ fn is_announcement(frame: &[u8]) -> bool {
 
 fn text(mac: [u8; 6]) -> String {
     mac.map(|byte| format!("{byte:02x}")).join(":")
-}
-
-/// Does something in a network namespace. Sockets stay where they were made.
-fn within<T: Send>(namespace: &Namespace, work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
-    let file = std::fs::File::open(format!("/var/run/netns/{}", namespace.name()))?;
-    thread::scope(|scope| {
-        let thread = scope.spawn(|| {
-            move_into_link_name_space(
-                std::os::fd::AsFd::as_fd(&file),
-                Some(LinkNameSpaceType::Network),
-            )?;
-            work()
-        });
-        thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-    })
 }
