@@ -21,6 +21,8 @@ pub(crate) struct Cable {
     pub(crate) wire: Wire,
     raw: Raw,
     barriers: Vec<Vec<u8>>,
+    /// Whether replies to the last request look like announcements: it had tag 0.
+    tag_is_zero: bool,
 }
 
 impl Cable {
@@ -36,7 +38,7 @@ impl Cable {
         // On a link that is too narrow for a sector, nothing is answered.
         let sources = if setup.mtu < 548 { &[][..] } else { &[CLIENT, OTHERS[0], OTHERS[1]] };
         let barriers = sources.iter().map(|source| barrier(setup, *source)).collect();
-        Ok(Self { wire, raw, barriers })
+        Ok(Self { wire, raw, barriers, tag_is_zero: false })
     }
 
     /// Sends a frame and gives what comes back, in the order of the addresses that it comes from:
@@ -45,6 +47,7 @@ impl Cable {
     pub(crate) fn ask(&mut self, frame: &[u8], expected: usize) -> Result<Vec<Vec<u8>>> {
         let late = self.receive_until(Instant::now(), |_| false)?;
         ensure!(late.is_empty(), "before it was asked: {}", hex(&late[0]));
+        self.tag_is_zero = frame.get(20..24) == Some(&[0; 4]);
         self.raw.send(frame)?;
         let mut replies = Vec::new();
         if expected > 0 {
@@ -77,8 +80,15 @@ impl Cable {
             frames.push(frame);
         }
         frames.extend(self.receive_until(Instant::now() + Duration::from_millis(2), |_| false)?);
-        frames.retain(|frame| !is_announcement(frame));
+        frames.retain(|frame| !self.is_aside(frame));
         Ok(frames)
+    }
+
+    /// Whether a frame is no reply to a row's request. One with tag 0 has replies that look like
+    /// announcements, but for those that go to everybody.
+    fn is_aside(&self, frame: &[u8]) -> bool {
+        let to_everybody = frame[..6] == [0xff; 6];
+        is_barrier(frame) || is_announcement(frame) && (to_everybody || !self.tag_is_zero)
     }
 
     /// Frames but for barriers and announcements, until they are enough or the time is up.
@@ -91,7 +101,7 @@ impl Cable {
         while !enough(&frames) {
             match self.raw.receive(deadline)? {
                 None => break,
-                Some(frame) if is_barrier(&frame) || is_announcement(&frame) => {}
+                Some(frame) if self.is_aside(&frame) => {}
                 Some(frame) => frames.push(frame),
             }
         }
@@ -121,9 +131,9 @@ fn is_barrier(frame: &[u8]) -> bool {
     frame.get(20..24) == Some(&BARRIER_TAG)
 }
 
-/// A config reply to everybody that nobody has asked for.
+/// A config reply that nobody has asked for: to everybody, or to each station on a mask list.
 fn is_announcement(frame: &[u8]) -> bool {
-    frame[..6] == [0xff; 6] && frame.get(20..24) == Some(&[0; 4])
+    frame.get(19..24) == Some(&[1, 0, 0, 0, 0])
 }
 
 fn text(mac: [u8; 6]) -> String {
