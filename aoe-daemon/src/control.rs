@@ -15,19 +15,20 @@ use crate::record::Changes;
 use anyhow::{Context, Result};
 use report::{ExportReport, Report};
 use socket::{ControlSocket, Question, Wish};
+use std::collections::BTreeSet;
 use std::future::pending;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
-use tokio::time::{Interval, interval, interval_at};
+use tokio::time::{Instant, Interval, interval, interval_at, sleep, sleep_until};
 use tracing::{info, warn};
 
 /// How often an interface that is waited for is looked at, besides every change of a link.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// How often the sizes of files and devices are looked at.
 const LOOK_AT_SIZES: Duration = Duration::from_secs(60);
-/// How long changes of targets are gathered: clients may make many.
+/// How long announcements are gathered: clients may change much.
 const GATHER: Duration = Duration::from_millis(50);
 /// Questions that may wait for an answer.
 const QUESTIONS: usize = 16;
@@ -50,12 +51,12 @@ pub fn serve(config: &Config) -> Result<()> {
         let (asked, mut questions) = mpsc::channel(QUESTIONS);
         let socket = ControlSocket::bind(&config.control)?;
         let listening = tokio::spawn(socket.listen(asked));
+        let bell = Arc::clone(daemon.exports.bell());
+        bell.is_heard();
         let mut look_again = interval(LOOK_AGAIN);
-        let mut look_at_sizes =
-            interval_at(tokio::time::Instant::now() + LOOK_AT_SIZES, LOOK_AT_SIZES);
-        let mut announce = config
-            .announce_every
-            .map(|period| interval_at(tokio::time::Instant::now() + period, period));
+        let mut look_at_sizes = interval_at(Instant::now() + LOOK_AT_SIZES, LOOK_AT_SIZES);
+        let mut announce =
+            config.announce_every.map(|period| interval_at(Instant::now() + period, period));
         loop {
             tokio::select! {
                 _ = terminate.recv() => break,
@@ -64,7 +65,7 @@ pub fn serve(config: &Config) -> Result<()> {
                 changed = daemon.links.changed() => {
                     if let Err(error) = changed {
                         warn!(%error, "changes of interfaces go unnoticed");
-                        tokio::time::sleep(LOOK_AGAIN).await;
+                        sleep(LOOK_AGAIN).await;
                     }
                     daemon.refresh();
                 }
@@ -76,9 +77,9 @@ pub fn serve(config: &Config) -> Result<()> {
                 () = tick(&mut announce) => {
                     daemon.ports.iter().for_each(|port| port.announce(None));
                 }
-                () = daemon.exports.changed() => {
-                    tokio::time::sleep(GATHER).await;
-                    daemon.tell_changes();
+                () = bell.rung() => bell.deal(|| daemon.take_changes()),
+                () = sleep_until(daemon.announce_at), if !daemon.unannounced.is_empty() => {
+                    daemon.announce_changes();
                 }
                 Some(question) = questions.recv() => daemon.answer(question).await,
             }
@@ -109,6 +110,9 @@ struct Daemon {
     /// Patterns whose interfaces are served when they appear.
     patterns: Vec<InterfacePattern>,
     ports: Vec<Port>,
+    /// Exports that have changed and are to be announced.
+    unannounced: BTreeSet<usize>,
+    announce_at: Instant,
     links: LinkMonitor,
 }
 
@@ -126,7 +130,16 @@ impl Daemon {
         for name in names {
             ports.push(Port::start(name.as_str(), mode, &exports)?);
         }
-        let mut daemon = Self { started, exports, mode, patterns, ports, links };
+        let mut daemon = Self {
+            started,
+            exports,
+            mode,
+            patterns,
+            ports,
+            unannounced: BTreeSet::new(),
+            announce_at: started,
+            links,
+        };
         daemon.attend_new_interfaces();
         if daemon.ports.is_empty() {
             warn!("there is no interface of these names yet: waiting for one");
@@ -159,21 +172,28 @@ impl Daemon {
         }
     }
 
-    /// Tells the network what has changed about targets.
-    fn tell_changes(&mut self) {
+    /// Has the XDP programs follow who may talk to which target, and keeps what is to be
+    /// announced.
+    fn take_changes(&mut self) {
         let changes = self.exports.take_changes();
         let of = |kind: Changes| -> Vec<usize> {
             let changed = changes.iter().filter(|(_, changes)| changes.include(kind));
             changed.map(|(index, _)| *index).collect()
         };
-        let (sources, announcements) = (of(Changes::SOURCES), of(Changes::ANNOUNCEMENT));
-        for port in &mut self.ports {
-            port.filter_sources(&sources);
-            port.announce(Some(&announcements));
+        let sources = of(Changes::SOURCES);
+        self.ports.iter_mut().for_each(|port| port.filter_sources(&sources));
+        if self.unannounced.is_empty() {
+            self.announce_at = Instant::now() + GATHER;
         }
+        self.unannounced.extend(of(Changes::ANNOUNCEMENT));
         if !of(Changes::FAILURE).is_empty() {
             self.exports.spread_failures();
         }
+    }
+
+    fn announce_changes(&mut self) {
+        let exports: Vec<usize> = std::mem::take(&mut self.unannounced).into_iter().collect();
+        self.ports.iter().for_each(|port| port.announce(Some(&exports)));
     }
 
     async fn answer(&self, question: Question) {

@@ -11,7 +11,7 @@ pub use sources::Sources;
 pub use targets::Targets;
 
 use crate::config::{Config, InterfacePattern};
-use crate::record::{Changes, Record};
+use crate::record::{Bell, Changes, Record};
 use crate::state::StateDir;
 use crate::storage::Disk;
 use crate::target::Target;
@@ -19,7 +19,6 @@ use anyhow::Result;
 use aoe_common::address::Address;
 use aoe_common::steer::ServedKey;
 use std::sync::Arc;
-use tokio::sync::Notify;
 
 /// A target and the disk behind it.
 pub struct Export {
@@ -52,7 +51,7 @@ impl Export {
 /// All exports. Which there are is fixed while workers use them.
 pub struct Exports {
     exports: Vec<Export>,
-    changed: Arc<Notify>,
+    bell: Arc<Bell>,
     /// Kept for its lock.
     _state: StateDir,
 }
@@ -66,9 +65,9 @@ impl Exports {
     /// Where one can't be served: one line that says why.
     pub fn open(config: &Config) -> Result<Self> {
         let state = StateDir::open(&config.state_dir)?;
-        let changed = Arc::new(Notify::new());
-        let exports = opening::open(config, &state, &changed)?;
-        Ok(Self { exports, changed, _state: state })
+        let bell = Arc::new(Bell::default());
+        let exports = opening::open(config, &state, &bell)?;
+        Ok(Self { exports, bell, _state: state })
     }
 
     /// All exports in the order of their indices.
@@ -81,9 +80,9 @@ impl Exports {
         self.exports.iter().find(|export| export.address() == address)
     }
 
-    /// Waits until some export has changed since the last call.
-    pub async fn changed(&self) {
-        self.changed.notified().await;
+    /// Rings when some target has changed.
+    pub fn bell(&self) -> &Arc<Bell> {
+        &self.bell
     }
 
     /// What has changed about every export since the last call, by index.

@@ -3,53 +3,38 @@
 //! Workers look at it for every frame, without a lock. Whoever changes it makes a new [`Target`]
 //! and puts that in the place of the old one; what clients have set is durable before it is seen.
 
+mod changes;
+
 use crate::state::Store;
-use crate::target::{Answer, Edit, Lists, Port, Target};
+use crate::target::{Answer, Edit, Lists, Port, Revision, Target};
 use arc_swap::{ArcSwap, Cache, Guard};
-use std::sync::atomic::{AtomicU8, Ordering};
+use changes::Unseen;
 use std::sync::{Arc, Mutex, PoisonError};
-use tokio::sync::Notify;
 use tracing::error;
+
+pub use changes::{Bell, Changes};
 
 /// A target that can change.
 pub struct Record {
     target: Arc<ArcSwap<Target>>,
     /// Where its lists are kept. Held by whoever makes a change.
     store: Mutex<Store>,
-    changes: AtomicU8,
+    unseen: Unseen,
     /// Rings when something has changed that others have to be told of.
-    changed: Arc<Notify>,
+    bell: Arc<Bell>,
 }
 
 /// A target as one thread sees it: the cheapest way to look again and again.
 pub type View = Cache<Arc<ArcSwap<Target>>, Arc<Target>>;
 
-/// What has changed about a target since somebody last asked.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Changes(u8);
-
-impl Changes {
-    /// Who may talk to it.
-    pub const SOURCES: Self = Self(1);
-    /// What it announces.
-    pub const ANNOUNCEMENT: Self = Self(2);
-    /// Whether its disk has failed.
-    pub const FAILURE: Self = Self(4);
-
-    /// Whether these are among them.
-    pub const fn include(self, others: Self) -> bool {
-        self.0 & others.0 != 0
-    }
-}
-
 impl Record {
     /// A target that keeps its lists in this store, and rings this bell when it changes.
-    pub fn new(target: Target, store: Store, changed: Arc<Notify>) -> Self {
+    pub fn new(target: Target, store: Store, bell: Arc<Bell>) -> Self {
         Self {
             target: Arc::new(ArcSwap::from_pointee(target)),
             store: Mutex::new(store),
-            changes: AtomicU8::new(0),
-            changed,
+            unseen: Unseen::default(),
+            bell,
         }
     }
 
@@ -76,12 +61,19 @@ impl Record {
     pub fn edit(&self, port: &Port, edit: &Edit, head: &[u8]) -> (Answer, Arc<Target>) {
         let store = self.store.lock().unwrap_or_else(PoisonError::into_inner);
         let before = self.target.load_full();
-        let revision = before.revise(port, edit, head);
-        let Some(lists) = revision.lists else { return (revision.answer, before) };
-        match self.remember(&store, &before, lists) {
-            Ok(after) => (revision.answer, after),
-            Err(()) => (Answer::unavailable(edit), before),
+        let Revision { lists, answer } = before.revise(port, edit, head);
+        let Some(lists) = lists else { return (answer, before) };
+        let lets_in = lists.mask != before.lists().mask;
+        let Some(ring) = self.remember(&store, &before, lists) else {
+            return (Answer::unavailable(edit), before);
+        };
+        let after = self.target.load_full();
+        drop(store);
+        if lets_in {
+            // Whoever has let a station in may count on it that its next frame gets through.
+            self.bell.wait(ring);
         }
+        (answer, after)
     }
 
     /// Has it remember something else on the administrator's behalf, and tells whether it does.
@@ -90,33 +82,31 @@ impl Record {
         let before = self.target.load_full();
         let mut lists = before.lists().clone();
         change(&mut lists);
-        lists == *before.lists() || self.remember(&store, &before, lists).is_ok()
+        lists == *before.lists() || self.remember(&store, &before, lists).is_some()
     }
 
-    fn remember(&self, store: &Store, before: &Target, lists: Lists) -> Result<Arc<Target>, ()> {
+    /// Remembers something else, and tells by which ring of the bell.
+    fn remember(&self, store: &Store, before: &Target, lists: Lists) -> Option<u64> {
         if let Err(reason) = store.save(&lists) {
             error!(export = %before.address(), reason = format!("{reason:#}"), "not remembered");
-            return Err(());
+            return None;
         }
         let old = before.lists();
-        let sources = if lists.mask == old.mask { 0 } else { Changes::SOURCES.0 };
-        let string = lists.config_string != old.config_string;
-        let announcement = if string { Changes::ANNOUNCEMENT.0 } else { 0 };
-        let after = Arc::new(before.clone().with_lists(lists));
-        self.target.store(Arc::clone(&after));
-        self.note(Changes(sources | announcement));
-        Ok(after)
+        let changed = |is: bool, what| if is { what } else { Changes::default() };
+        let sources = changed(lists.mask != old.mask, Changes::SOURCES);
+        let string = changed(lists.config_string != old.config_string, Changes::ANNOUNCEMENT);
+        self.target.store(Arc::new(before.clone().with_lists(lists)));
+        Some(self.note(sources.and(string)))
     }
 
-    fn note(&self, what: Changes) {
-        if what != Changes::default() {
-            self.changes.fetch_or(what.0, Ordering::Relaxed);
-            self.changed.notify_one();
-        }
+    /// Notes what has changed, and tells by which ring of the bell.
+    fn note(&self, what: Changes) -> u64 {
+        self.unseen.add(what);
+        self.bell.ring()
     }
 
     /// What has changed since the last call.
     pub fn take_changes(&self) -> Changes {
-        Changes(self.changes.swap(0, Ordering::Relaxed))
+        self.unseen.take()
     }
 }

@@ -4,7 +4,7 @@ use super::Export;
 use crate::config::overlap::{ByteRange, Claim, conflicts};
 use crate::config::{Config, ExportConfig};
 use crate::patience::while_busy;
-use crate::record::Record;
+use crate::record::{Bell, Record};
 use crate::state::StateDir;
 use crate::storage::Disk;
 use crate::storage::backing::{Backing, Identity, ImageError};
@@ -18,22 +18,17 @@ use aoe_common::wire::SECTOR_SIZE;
 use std::collections::HashMap;
 use std::fs;
 use std::sync::Arc;
-use tokio::sync::Notify;
 use tracing::{info, warn};
 
 /// Opens every export. A file or device that several are on is opened and locked once.
-pub(super) fn open(
-    config: &Config,
-    state: &StateDir,
-    changed: &Arc<Notify>,
-) -> Result<Vec<Export>> {
+pub(super) fn open(config: &Config, state: &StateDir, bell: &Arc<Bell>) -> Result<Vec<Export>> {
     for export in &config.exports {
         make_missing(config, export).with_context(|| export.address.to_string())?;
     }
     let mut opened = Opened::new(&config.exports)?;
     let mut exports = Vec::with_capacity(config.exports.len());
     for export in &config.exports {
-        let opened = open_one(export, &mut opened, state, changed);
+        let opened = open_one(export, &mut opened, state, bell);
         exports.push(opened.with_context(|| export.address.to_string())?);
     }
     Ok(exports)
@@ -43,7 +38,7 @@ fn open_one(
     export: &ExportConfig,
     opened: &mut Opened<'_>,
     state: &StateDir,
-    changed: &Arc<Notify>,
+    bell: &Arc<Bell>,
 ) -> Result<Export> {
     let (backing, medium) = opened.get(export)?;
     let image = Image::part(&backing, export.offset, export.length)?;
@@ -57,7 +52,7 @@ fn open_one(
         .on_vlan(export.vlan)
         .with_access(Access::new(&export.allow, &export.deny))
         .with_lists(lists);
-    let record = Arc::new(Record::new(target, store, Arc::clone(changed)));
+    let record = Arc::new(Record::new(target, store, Arc::clone(bell)));
     let disk = Disk::new(image, Arc::clone(&record))?;
     Ok(Export { record, disk, interfaces: export.interfaces.clone() })
 }
