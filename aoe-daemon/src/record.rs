@@ -5,11 +5,13 @@
 
 mod changes;
 
+use crate::pace::Pace;
 use crate::state::Store;
 use crate::target::{Answer, Edit, Lists, Port, Revision, Target};
 use arc_swap::{ArcSwap, Cache, Guard};
 use changes::Unseen;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 use tracing::error;
 
 pub use changes::{Bell, Changes};
@@ -20,6 +22,7 @@ pub struct Record {
     /// Where its lists are kept. Held by whoever makes a change.
     store: Mutex<Store>,
     unseen: Unseen,
+    refusals: Pace,
     /// Rings when something has changed that others have to be told of.
     bell: Arc<Bell>,
 }
@@ -34,6 +37,7 @@ impl Record {
             target: Arc::new(ArcSwap::from_pointee(target)),
             store: Mutex::new(store),
             unseen: Unseen::default(),
+            refusals: Pace::default(),
             bell,
         }
     }
@@ -88,7 +92,10 @@ impl Record {
     /// Remembers something else, and tells by which ring of the bell.
     fn remember(&self, store: &Store, before: &Target, lists: Lists) -> Option<u64> {
         if let Err(reason) = store.save(&lists) {
-            error!(export = %before.address(), reason = format!("{reason:#}"), "not remembered");
+            if let Some(others) = self.refusals.pass(Instant::now()) {
+                let (export, reason) = (before.address(), format!("{reason:#}"));
+                error!(%export, reason, others, "an edit is refused: it can't be remembered");
+            }
             return None;
         }
         let old = before.lists();

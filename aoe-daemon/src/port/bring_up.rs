@@ -7,6 +7,7 @@ use crate::control::report::{Counts, QueueReport, add_counts, xdp_counts};
 use crate::exports::Offer;
 use crate::link::{Link, strips_vlan_tags};
 use crate::mailbox::{Mailbox, Message};
+use crate::pace::Pace;
 use crate::target::Port;
 use crate::worker::{Announcement, Order, Worker};
 use crate::xdp::Steering;
@@ -18,7 +19,7 @@ use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 use tracing::{debug, info, warn};
@@ -43,6 +44,7 @@ pub(super) struct Running {
     facts: Facts,
     sockets: Sockets,
     workers: Vec<Handle>,
+    unfiltered: Pace,
     /// Passes on what the XDP program logs.
     log: Option<AbortHandle>,
 }
@@ -103,7 +105,8 @@ impl Running {
         }
         let log = forward_log(&mut steering);
         let (offer, offered) = (Arc::clone(offer), offer.offered().to_vec());
-        let mut running = Self { steering, mode, offer, facts, sockets, workers, log };
+        let unfiltered = Pace::default();
+        let mut running = Self { steering, mode, offer, facts, sockets, workers, unfiltered, log };
         running.filter_sources(&offered);
         running.warn_of_limits(link);
         warn_of_stripping(link);
@@ -118,8 +121,9 @@ impl Running {
         for key in keys {
             let sources = self.offer.sources(key);
             let (filter, entries) = sources.filter();
-            if let Err(error) = self.steering.set_filter(key, filter, entries) {
-                warn!(%error, "frames from masked stations cost time in user space");
+            let Err(error) = self.steering.set_filter(key, filter, entries) else { continue };
+            if let Some(others) = self.unfiltered.pass(Instant::now()) {
+                warn!(%error, others, "frames from masked stations cost time in user space");
             }
         }
     }
