@@ -5,6 +5,7 @@
 //! through the mailbox. Nothing on the way allocates, locks or logs.
 
 mod announcements;
+mod fanout;
 
 use crate::control::report::{QueueReport, buffer_counts, kernel_counts, worker_counts};
 use crate::exports::{Offer, Targets};
@@ -187,44 +188,6 @@ impl Worker {
         let aoe = frame.header::<AoeHeader>(framing.aoe_offset)?;
         let to = Destination { shelf: aoe.shelf.get(), slot: aoe.slot };
         Some((framing, ServedKey::new(framing.vlan_id, to)))
-    }
-
-    /// Answers wildcards, one export after the other, as fast as replies leave.
-    fn continue_fanout(&mut self, offer: &Offer) -> bool {
-        let mut any = false;
-        while self.outbox.is_empty() {
-            let Some((packet, next)) = self.fanout.pop_front() else { break };
-            let Some((framing, key)) = self.examine(offer, packet.head()) else {
-                // The port's address has changed since.
-                self.discard(packet, Stat::DroppedNotOurs);
-                any = true;
-                continue;
-            };
-            match &offer.named(key)[next..] {
-                [] => self.queue.recycle(packet),
-                [last] => self.accept(offer, *last, framing, packet),
-                [export, ..] => {
-                    let Some(copy) = self.copy_of(&packet) else {
-                        self.fanout.push_front((packet, next));
-                        break;
-                    };
-                    self.fanout.push_front((packet, next + 1));
-                    self.accept(offer, *export, framing, copy);
-                }
-            }
-            any = true;
-        }
-        any
-    }
-
-    fn copy_of(&mut self, packet: &Packet) -> Option<Packet> {
-        let mut copy = self.queue.allocate(packet.len())?;
-        let mut offset = 0;
-        for piece in packet.segments() {
-            copy.copy_in(offset, piece);
-            offset += piece.len();
-        }
-        Some(copy)
     }
 
     fn accept(&mut self, offer: &Offer, index: usize, framing: Framing, mut packet: Packet) {
