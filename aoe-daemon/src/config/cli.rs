@@ -4,7 +4,7 @@ use super::{InterfacePattern, Mode};
 use aoe_common::address::{Address, EVERY_SHELF, EVERY_SLOT};
 use aoe_common::size::{SizeError, parse_sectors};
 use aoe_common::wire::SECTOR_SIZE;
-use clap::{Args, Parser, Subcommand};
+use clap::{ArgGroup, Args, Parser, Subcommand};
 use std::path::PathBuf;
 
 /// Where the configuration file is unless `--config` says otherwise.
@@ -91,7 +91,9 @@ pub enum Command {
 
 /// Arguments of `clear`.
 #[derive(Debug, Args)]
-#[group(id = "what", required = true, multiple = true)]
+// A group of the whole struct would have the address in it, and so never lack anything.
+#[group(skip)]
+#[command(group(ArgGroup::new("what").required(true).multiple(true)))]
 pub struct ClearArgs {
     /// The target, such as e0.1.
     pub address: Address,
@@ -213,6 +215,15 @@ mod tests {
     fn the_command_line_is_consistent() {
         use clap::CommandFactory;
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn clearing_nothing_makes_no_sense() {
+        for (flags, is_right) in [("", false), ("--mask", true), ("--mask --reservation", true)] {
+            let words = format!("aoe-daemon clear e0.1 {flags}");
+            let parsed = Cli::try_parse_from(words.split_whitespace());
+            assert_eq!(parsed.is_ok(), is_right, "{words}");
+        }
     }
 
     #[test]
