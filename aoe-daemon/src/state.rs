@@ -9,7 +9,7 @@ use crate::patience::while_busy;
 use crate::target::Lists;
 use anyhow::{Context, Result, anyhow, bail};
 use aoe_common::address::Address;
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{Access, FlockOperation, access, flock};
 use rustix::io::Errno;
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -46,7 +46,10 @@ impl StateDir {
                 let lock = || flock(&directory, FlockOperation::NonBlockingLockExclusive);
                 let busy = |error: &Errno| *error == Errno::WOULDBLOCK;
                 match while_busy(&path.display().to_string(), busy, lock) {
-                    Ok(()) => Some(directory),
+                    Ok(()) => {
+                        warn_if_read_only(path);
+                        Some(directory)
+                    }
                     Err(Errno::WOULDBLOCK) => bail!(
                         "{} is the state directory of another running daemon: stop that one, or \
                          give this one another with --state-dir",
@@ -80,6 +83,17 @@ impl StateDir {
                 (None, Store { path: None })
             }
         }
+    }
+}
+
+fn warn_if_read_only(path: &Path) {
+    if let Err(error) = access(path, Access::WRITE_OK) {
+        warn!(
+            path = %path.display(),
+            %error,
+            "the state directory can't be written: config strings, MAC masks and reservations are \
+             in force and can't be changed"
+        );
     }
 }
 
