@@ -4,8 +4,9 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
+use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::command::{Finished, finish};
@@ -81,9 +82,37 @@ impl<'n> Client<'n> {
         Ok(())
     }
 
-    fn run(&self, arguments: &[&str]) -> Result<Finished> {
+    /// Runs any command, which must succeed.
+    pub fn run(&self, arguments: &[&str]) -> Result<Finished> {
+        self.attempt(arguments)?.success().with_context(|| format!("aoe {arguments:?}"))
+    }
+
+    /// Runs any command that can print JSON, and gives that.
+    pub fn json(&self, arguments: &[&str]) -> Result<Value> {
+        let text = self.run(&[arguments, &["--json"]].concat())?.text();
+        serde_json::from_str(&text).with_context(|| format!("no JSON: {text}"))
+    }
+
+    /// Runs any command that must fail, with one line on standard error that has all these words.
+    pub fn refused(&self, arguments: &[&str], words: &[&str]) -> Result<()> {
+        let Finished { status, stderr, .. } = self.attempt(arguments)?;
+        ensure!(status.code() == Some(1), "aoe {arguments:?}: {status}: {stderr}");
+        ensure!(stderr.lines().count() == 1, "aoe {arguments:?}: not one line: {stderr}");
+        for word in words {
+            ensure!(stderr.contains(word), "aoe {arguments:?} does not say {word:?}: {stderr}");
+        }
+        Ok(())
+    }
+
+    /// Whether anybody answers a discovery.
+    pub fn hears_anybody(&self) -> Result<bool> {
+        Ok(self.attempt(&["discover"])?.status.success())
+    }
+
+    /// Runs any command, whatever comes of it.
+    pub fn attempt(&self, arguments: &[&str]) -> Result<Finished> {
         let mut command = self.namespace.command(&self.program);
         command.args(arguments).args(["--iface", &self.interface]);
-        finish(&mut command, LIMIT)?.success().with_context(|| format!("aoe {arguments:?}"))
+        finish(&mut command, LIMIT)
     }
 }

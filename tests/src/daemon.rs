@@ -26,34 +26,38 @@ const STOP_LIMIT: Duration = Duration::from_secs(10);
 pub struct Setup<'n> {
     namespace: &'n Namespace,
     directory: PathBuf,
+    state: PathBuf,
     /// A command that starts the command behind it, such as setpriv.
     wrapper: Vec<String>,
     arguments: Vec<String>,
 }
 
 impl<'n> Setup<'n> {
-    /// A daemon in `namespace` on `interface`, without exports yet. Its log and its control socket
-    /// are in `directory`.
+    /// A daemon in `namespace` on `interface`, without exports yet. Its log, its control socket and
+    /// its state are in `directory`.
     pub fn new(namespace: &'n Namespace, interface: &str, directory: &Path) -> Self {
-        Self {
-            namespace,
-            directory: directory.to_owned(),
-            wrapper: Vec::new(),
-            arguments: Vec::new(),
-        }
-        .option("--iface", interface)
+        Self::bare(namespace, directory).option("--iface", interface)
     }
 
-    /// A daemon in `namespace` that a configuration file tells everything. Its log and its control
-    /// socket are in `directory`.
+    /// A daemon in `namespace` that a configuration file tells everything else. Its log, its
+    /// control socket and its state are in `directory`.
     pub fn with_config(namespace: &'n Namespace, file: &Path, directory: &Path) -> Self {
+        Self::bare(namespace, directory).option("--config", &file.display().to_string())
+    }
+
+    fn bare(namespace: &'n Namespace, directory: &Path) -> Self {
         Self {
             namespace,
             directory: directory.to_owned(),
+            state: directory.join("state"),
             wrapper: Vec::new(),
             arguments: Vec::new(),
         }
-        .option("--config", &file.display().to_string())
+    }
+
+    /// Has it keep its state elsewhere.
+    pub fn state(self, state: &Path) -> Self {
+        Self { state: state.to_owned(), ..self }
     }
 
     /// Adds an export.
@@ -92,7 +96,7 @@ impl<'n> Setup<'n> {
             }
         };
         command.args(&self.arguments).arg("--control").arg(self.control());
-        command.arg("--state-dir").arg(self.directory.join("state"));
+        command.arg("--state-dir").arg(&self.state);
         Ok(command)
     }
 
@@ -134,6 +138,18 @@ impl Daemon {
         let mut command = Command::new(paths::daemon()?);
         command.args(["status", "--json", "--control"]).arg(&self.control);
         Status::parse(&finish(&mut command, SHORT)?.success()?.text())
+    }
+
+    /// Has a target forget what clients have set.
+    pub fn clear(&self, arguments: &[&str]) -> Result<Finished> {
+        let mut command = Command::new(paths::daemon()?);
+        command.arg("clear").args(arguments).arg("--control").arg(&self.control);
+        finish(&mut command, SHORT)
+    }
+
+    /// SIGHUP: it looks at the sizes of its files.
+    pub fn hang_up(&self) -> Result<()> {
+        self.process.signal(Signal::HUP)
     }
 
     /// Waits until the status answers.

@@ -14,6 +14,7 @@
 //! vectors     the byte vectors: frames in, frames out
 //! client      the `aoe` command
 //! raw         frames by hand
+//! station     any frames, from and to one MAC address; frame writes and reads them
 //! capture     tshark: what was on the wire, as a third party decodes it
 //! image       image files with known content
 //! disk_check  an ext4 partition inside an image, read without mounting it
@@ -30,6 +31,7 @@ pub mod command;
 pub mod daemon;
 pub mod debian;
 pub mod disk_check;
+pub mod frame;
 pub mod image;
 pub mod initramfs;
 pub mod ipxe;
@@ -39,6 +41,7 @@ pub mod paths;
 pub mod process;
 pub mod raw;
 pub mod retry;
+pub mod station;
 pub mod status;
 pub mod vblade;
 pub mod vectors;

@@ -31,6 +31,18 @@ pub struct Export {
     pub read_only: bool,
     /// Whether writes are refused because one has failed.
     pub failed: bool,
+    /// Sectors that can be read and written.
+    pub reachable: u64,
+    /// VLAN that it is offered on; 0 for untagged frames.
+    pub vlan: u16,
+    /// Serial number.
+    pub serial: String,
+    /// Config string.
+    pub config_string: String,
+    /// MAC mask list.
+    pub mask: Vec<String>,
+    /// Who holds it reserved.
+    pub reserved: Vec<String>,
 }
 
 /// One interface.
@@ -73,6 +85,28 @@ impl Status {
     pub fn interface(&self) -> Result<&Interface> {
         ensure!(self.interfaces.len() == 1, "{} interfaces", self.interfaces.len());
         Ok(&self.interfaces[0])
+    }
+
+    /// The interface of this name.
+    pub fn interface_named(&self, name: &str) -> Result<&Interface> {
+        let found = self.interfaces.iter().find(|interface| interface.name == name);
+        found.with_context(|| format!("no interface {name}"))
+    }
+
+    /// The export at this address.
+    pub fn export(&self, address: &str) -> Result<&Export> {
+        let found = self.exports.iter().find(|export| export.address == address);
+        found.with_context(|| format!("no export {address}"))
+    }
+
+    /// A count of the XDP programs of all interfaces. Fails if no program has it, as
+    /// [`count`](Self::count) does.
+    pub fn xdp_count(&self, name: &str) -> Result<u64> {
+        let counts = self.interfaces.iter().map(|interface| interface.xdp.get(name).copied());
+        counts
+            .reduce(|sum, count| Some(sum? + count?))
+            .flatten()
+            .with_context(|| format!("no XDP count {name}"))
     }
 
     /// A count over the workers of all interfaces. Fails if no worker has it, so that a test that

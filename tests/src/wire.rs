@@ -55,18 +55,18 @@ impl Wire {
 
     /// Makes the veth pair, the first or after a [`Self::cut`].
     pub fn lay(&self, shape: Shape) -> Result<()> {
-        self.lay_cable(0, shape)
+        self.lay_between(TARGET_PORT, CLIENT_PORT, shape)
     }
 
     /// Lays a second cable beside the first, up to a tap like [`Self::bridge_tap`].
     pub fn lay_second_with_tap(&self, shape: Shape) -> Result<()> {
-        self.lay_cable(1, shape)?;
+        self.lay_between(TARGET_PORTS[1], CLIENT_PORTS[1], shape)?;
         self.bridge(1, shape.mtu)
     }
 
-    fn lay_cable(&self, number: usize, shape: Shape) -> Result<()> {
+    /// Makes another veth pair, which is up, between ports of these names.
+    pub fn lay_between(&self, target: &str, client: &str, shape: Shape) -> Result<()> {
         let Shape { mtu, queues } = shape;
-        let (target, client) = (TARGET_PORTS[number], CLIENT_PORTS[number]);
         let end = format!("mtu {mtu} numtxqueues {queues} numrxqueues {queues}");
         self.target.ip(&format!(
             "link add name {target} {end} type veth peer name {client} {end} netns {}",
@@ -74,6 +74,15 @@ impl Wire {
         ))?;
         self.target.ip(&format!("link set dev {target} up"))?;
         self.client.ip(&format!("link set dev {client} up"))?;
+        Ok(())
+    }
+
+    /// Adds a station with a MAC address of its own behind the client's end: an interface of this
+    /// name.
+    pub fn add_station(&self, name: &str) -> Result<()> {
+        self.client
+            .ip(&format!("link add link {CLIENT_PORT} name {name} type macvlan mode bridge"))?;
+        self.client.ip(&format!("link set dev {name} up"))?;
         Ok(())
     }
 
