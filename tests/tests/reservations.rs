@@ -1,0 +1,118 @@
+//! A reservation ends what others write, also what they have sent already.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use aoe_tests::daemon::Setup;
+use aoe_tests::frame::{Frame, Request, command, opcode};
+use aoe_tests::image::{MIB, sparse_image};
+use aoe_tests::paths;
+use aoe_tests::station::Station;
+use aoe_tests::wire::{CLIENT_PORT, Shape, TARGET_PORT, Wire};
+
+/// The interface of the station that reserves.
+const OTHER_PORT: &str = "other0";
+/// Requests that the writer has on the way at once.
+const WINDOW: usize = 32;
+/// Sectors of the disk.
+const SECTORS: u64 = MIB / 512;
+/// How long the writer goes on before and after the reservation.
+const WHILE: Duration = Duration::from_millis(200);
+
+/// What became of the writes, by their tags, which grow.
+#[derive(Debug, Default)]
+struct Written {
+    done: BTreeSet<u32>,
+    refused: BTreeSet<u32>,
+}
+
+impl Written {
+    fn add(&mut self, reply: &Frame) -> Result<()> {
+        let is_new = match (reply.flags(), reply.error(), reply.ata_outcome()) {
+            (0x18, 0, (0x40, 0)) => self.done.insert(reply.tag()),
+            (0x1c, 6, _) => self.refused.insert(reply.tag()),
+            _ => bail!("neither done nor refused: {reply:?}"),
+        };
+        ensure!(is_new, "answered twice: {reply:?}");
+        Ok(())
+    }
+
+    /// Fails unless some were done, some refused, and none done that was sent after a refused one.
+    fn check(&self) -> Result<()> {
+        let (done, refused) = (self.done.len(), self.refused.len());
+        ensure!(done > WINDOW && refused > WINDOW, "{done} done, {refused} refused");
+        ensure!(self.done.last() < self.refused.first(), "one was done after the reservation");
+        Ok(())
+    }
+}
+
+/// Writes other data everywhere, with many requests on the way, until it is told to stop.
+fn write_on(mut station: Station, stop: &AtomicBool) -> Result<Written> {
+    let mut written = Written::default();
+    let mut number: u64 = 0;
+    let mut waiting = 0;
+    loop {
+        while waiting < WINDOW && !stop.load(Ordering::Relaxed) {
+            let data = number.to_le_bytes().repeat(64);
+            let request = Request::ata(0, 1, opcode::WRITE, number * 7 % SECTORS, &data);
+            station.send(&request)?;
+            number += 1;
+            waiting += 1;
+        }
+        if waiting == 0 {
+            return Ok(written);
+        }
+        let is_answer = |frame: &Frame| frame.is_response() && frame.command() == command::ATA;
+        written.add(&station.expect("an answer to a write", is_answer)?)?;
+        waiting -= 1;
+    }
+}
+
+#[test]
+#[ignore = "needs root and network namespaces: cargo xtask test runs it"]
+fn once_a_reservation_is_answered_nobody_else_writes() -> Result<()> {
+    let scratch = paths::scratch()?;
+    let image = scratch.path().join("disk.img");
+    sparse_image(&image, MIB)?;
+    let wire = Wire::new(Shape::default())?;
+    wire.add_station(OTHER_PORT)?;
+    let setup = Setup::new(&wire.target, TARGET_PORT, scratch.path()).export(0, 1, &image);
+    let daemon = setup.start()?;
+    let mut other = Station::new(&wire.client, OTHER_PORT)?;
+    let own = other.mac();
+    let reserve = |station: &mut Station, holders: &[[u8; 6]]| {
+        let argument = [&[2, holders.len() as u8][..], &holders.concat()].concat();
+        let reply = station.ask(&Request::new(0, 1, command::RESERVE, argument))?;
+        ensure!((reply.flags(), reply.error()) == (0x18, 0), "{reply:?}");
+        Ok(())
+    };
+    for round in 0..5 {
+        let writer = Station::new(&wire.client, CLIENT_PORT)?;
+        let stop = AtomicBool::new(false);
+        let written = thread::scope(|scope| {
+            let writing = scope.spawn(|| write_on(writer, &stop));
+            thread::sleep(WHILE);
+            let reserved = reserve(&mut other, &[own]);
+            let before = fs::read(&image);
+            thread::sleep(WHILE);
+            let after = fs::read(&image);
+            stop.store(true, Ordering::Relaxed);
+            let written = writing.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            reserved?;
+            ensure!(before? == after?, "the disk has changed after the reservation");
+            written
+        });
+        written.and_then(|written| written.check()).with_context(|| format!("round {round}"))?;
+        // Its holder writes.
+        let last = Request::ata(0, 1, opcode::WRITE, 0, &[0xbb; 512]);
+        ensure!(other.ask(&last)?.ata_outcome() == (0x40, 0), "its holder can't write");
+        ensure!(fs::read(&image)?[..512] == [0xbb; 512], "it was not written");
+        reserve(&mut other, &[])?;
+    }
+    daemon.stop()?;
+    Ok(())
+}
