@@ -13,13 +13,14 @@ use super::{Need, qemu};
 
 /// Programs that the tests run, each with the Debian package that has it. What takes more to find
 /// or to install comes on top: Python's venv, and QEMU.
-const PROGRAMS: [(&str, &str); 14] = [
+const PROGRAMS: [(&str, &str); 15] = [
     ("aoeping", "aoetools"),
     ("bash", "bash"),
     ("busybox", "busybox-static"),
     ("bwrap", "bubblewrap"),
     ("cpio", "cpio"),
     ("debugfs", "e2fsprogs"),
+    ("ethtool", "ethtool"),
     ("flock", "util-linux"),
     ("ip", "iproute2"),
     ("mkfs.ext4", "e2fsprogs"),
