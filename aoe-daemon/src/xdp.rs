@@ -123,6 +123,21 @@ impl Steering {
         entries: impl Iterator<Item = (Mac, u8)>,
     ) -> Result<(), MapError> {
         self.set_mode(name, Filter::Everybody)?;
+        self.remove_sources(name)?;
+        for (source, value) in entries {
+            let key = SourceKey::new(name, source);
+            if let Err(full) = self.maps.sources.insert(key.bits(), value, 0) {
+                // Half a list is of no use, and takes the room of other names.
+                self.remove_sources(name)?;
+                return Err(in_map("SOURCES")(full));
+            }
+            self.sources.insert(key);
+        }
+        self.set_mode(name, filter)
+    }
+
+    /// Removes what the map of sources holds for a name.
+    fn remove_sources(&mut self, name: ServedKey) -> Result<(), MapError> {
         let first = SourceKey::new(name, Mac([0; 6]));
         let last = SourceKey::new(name, Mac::BROADCAST);
         let old: Vec<SourceKey> = self.sources.range(first..=last).copied().collect();
@@ -130,12 +145,7 @@ impl Steering {
             self.maps.sources.remove(&key.bits()).map_err(in_map("SOURCES"))?;
             self.sources.remove(&key);
         }
-        for (source, value) in entries {
-            let key = SourceKey::new(name, source);
-            self.maps.sources.insert(key.bits(), value, 0).map_err(in_map("SOURCES"))?;
-            self.sources.insert(key);
-        }
-        self.set_mode(name, filter)
+        Ok(())
     }
 
     fn set_mode(&mut self, name: ServedKey, filter: Filter) -> Result<(), MapError> {

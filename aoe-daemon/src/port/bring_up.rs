@@ -118,13 +118,16 @@ impl Running {
     pub(super) fn filter_sources(&mut self, exports: &[usize]) {
         let keys: BTreeSet<ServedKey> =
             exports.iter().flat_map(|index| self.offer.export(*index).keys()).collect();
+        let mut failures = Vec::new();
         for key in keys {
             let sources = self.offer.sources(key);
             let (filter, entries) = sources.filter();
-            let Err(error) = self.steering.set_filter(key, filter, entries) else { continue };
-            if let Some(others) = self.unfiltered.pass(Instant::now()) {
-                warn!(%error, others, "frames from masked stations cost time in user space");
-            }
+            failures.extend(self.steering.set_filter(key, filter, entries).err());
+        }
+        let Some(error) = failures.first() else { return };
+        if let Some(others) = self.unfiltered.pass(Instant::now()) {
+            let names = failures.len();
+            warn!(names, %error, others, "frames from masked stations cost time in user space");
         }
     }
 
