@@ -103,6 +103,11 @@ impl Frame {
         [0, 1, 2, 3, 4, 5].map(|at| self.0[at])
     }
 
+    /// Who sent it.
+    pub fn source(&self) -> [u8; 6] {
+        [6, 7, 8, 9, 10, 11].map(|at| self.0[at])
+    }
+
     /// Version and flags.
     pub fn flags(&self) -> u8 {
         self.0[14]

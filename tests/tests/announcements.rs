@@ -121,6 +121,13 @@ fn what_changes_is_announced() -> Result<()> {
     let frames = station.collect(QUIET, Frame::is_announcement)?;
     ensure!(frames.is_empty(), "nothing has changed: {frames:?}");
 
+    // A MAC address: of all, from the new one.
+    rig.wire.target.ip(&format!("link set dev {TARGET_PORT} address 02:00:00:00:00:77"))?;
+    let frames = announcements(&mut station)?;
+    expect_broadcast(&frames, &["e0.1", "e0.2"])?;
+    ensure!(frames.iter().all(|frame| frame.source() == [2, 0, 0, 0, 0, 0x77]), "{frames:?}");
+    ensure!(client.read("e0.1", 0, 1)?.len() == 512, "it is not read from there");
+
     // An MTU: of all, with what fits now.
     for (mtu, sectors) in [(9000, 17), (1500, 2)] {
         rig.wire.set_link(&format!("mtu {mtu}"))?;

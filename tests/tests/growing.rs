@@ -125,6 +125,53 @@ fn an_image_that_shrinks_is_complained_of_and_never_made_longer() -> Result<()> 
     Ok(())
 }
 
+/// Parts of one file are disks of their own: what grows is the last one, and what is discarded or
+/// written stays within its part.
+#[test]
+#[ignore = "needs root and network namespaces: cargo xtask test runs it"]
+fn of_a_file_in_parts_the_open_end_grows() -> Result<()> {
+    let scratch = paths::scratch()?;
+    let image = scratch.path().join("disk.img");
+    let mut content = random_image(&image, 3 * MIB as usize, 44)?;
+    let config = scratch.path().join("aoe.toml");
+    fs::write(
+        &config,
+        format!(
+            "interfaces = [\"{TARGET_PORT}\"]\n\
+             [[export]]\nshelf = 0\nslot = 1\nfile = \"disk.img\"\nlength = \"1M\"\n\
+             [[export]]\nshelf = 0\nslot = 2\nfile = \"disk.img\"\noffset = \"1M\"\n"
+        ),
+    )?;
+    let wire = Wire::new(Shape::default())?;
+    let daemon = Setup::with_config(&wire.target, &config, scratch.path()).start()?;
+    let client = Client::new(&wire.client, CLIENT_PORT)?;
+    set_length(&image, 5 * MIB)?;
+    daemon.hang_up()?;
+    daemon.wait_for_status("the size is noticed", SOON, |status| {
+        status.export("e0.2").is_ok_and(|export| export.sectors == 8192)
+    })?;
+    content.resize(5 * MIB as usize, 0);
+    let (first, second) = content.split_at_mut(MIB as usize);
+    ensure!(client.read("e0.1", 0, 2048)? == first, "the first part has other data");
+    ensure!(client.read("e0.2", 0, 8192)? == second, "the second part has other data");
+    let serial =
+        |address| Ok::<_, anyhow::Error>(client.json(&["identify", address])?["serial"].clone());
+    ensure!(serial("e0.1")? != serial("e0.2")?, "they have one serial number");
+
+    client.run(&["trim", "e0.1", "--whole-disk"])?;
+    first.fill(0);
+    client.write("e0.2", 0, &[0xaa; 512])?;
+    client.write("e0.2", 8191, &[0xbb; 512])?;
+    second[..512].fill(0xaa);
+    second[8191 * 512..].fill(0xbb);
+    ensure!(fs::read(&image)? == content, "the file has other data");
+    let mut station = Station::new(&wire.client, CLIENT_PORT)?;
+    let beyond = Request::ata(0, 1, opcode::WRITE, 2048, &[1; 512]);
+    ensure!(station.ask(&beyond)?.ata_outcome() == PAST_END, "written into the second part");
+    daemon.stop()?;
+    Ok(())
+}
+
 /// A loop device; dropping it detaches it.
 struct Loop(PathBuf);
 

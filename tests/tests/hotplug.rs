@@ -98,6 +98,20 @@ fn what_is_no_ethernet_at_the_start_is_ignored_too() -> Result<()> {
     wait_for(&daemon, "one waits", &[(TARGET_PORT, true), (SECOND_TARGET, false)])?;
     wire.target.ip(&format!("link set dev {SECOND_TARGET} up"))?;
     read(&wire, SECOND_CLIENT, &content)?;
+
+    // Another name is another interface, and may be one that nobody has asked for.
+    for (from, to, interfaces) in [
+        (SECOND_TARGET, UNWANTED, [(TARGET_PORT, true), (SECOND_TARGET, false)].as_slice()),
+        (UNWANTED, SECOND_TARGET, &[(TARGET_PORT, true), (SECOND_TARGET, true)]),
+    ] {
+        wire.target.ip(&format!("link set dev {from} down"))?;
+        wire.target.ip(&format!("link set dev {from} name {to}"))?;
+        wire.target.ip(&format!("link set dev {to} up"))?;
+        wait_for(&daemon, "it has another name", interfaces)?;
+        let is_ours = wire.target.xdp_attachment(to)?.is_some();
+        ensure!(is_ours == (to == SECOND_TARGET), "{to} has a program or lacks one");
+    }
+    read(&wire, SECOND_CLIENT, &content)?;
     daemon.stop()?;
     Ok(())
 }

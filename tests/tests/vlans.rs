@@ -39,9 +39,10 @@ impl Rig {
         Ok(rig)
     }
 
-    fn start(&self) -> Result<Daemon> {
+    fn start(&self, mode: &str) -> Result<Daemon> {
         let file = self.scratch.path().join("aoe.toml");
-        Setup::with_config(&self.wire.target, &file, self.scratch.path()).start()
+        let setup = Setup::with_config(&self.wire.target, &file, self.scratch.path());
+        setup.option("--mode", mode).start()
     }
 
     fn strip_tags(&self, on: bool) -> Result<()> {
@@ -104,12 +105,10 @@ fn cases() -> Vec<Case> {
     ]
 }
 
-#[test]
-#[ignore = "needs root and network namespaces: cargo xtask test runs it"]
-fn every_export_answers_on_its_vlan_and_on_no_other() -> Result<()> {
+fn answers_on_its_vlan_and_on_no_other(mode: &str) -> Result<()> {
     let rig = Rig::new()?;
     rig.strip_tags(false)?;
-    let daemon = rig.start()?;
+    let daemon = rig.start(mode)?;
     let capture = Capture::start(&rig.wire.client, CLIENT_PORT, rig.scratch.path())?;
     let mut station = Station::new(&rig.wire.client, CLIENT_PORT)?;
     let mut expected: BTreeMap<String, Vec<String>> = BTreeMap::new();
@@ -152,15 +151,27 @@ fn every_export_answers_on_its_vlan_and_on_no_other() -> Result<()> {
 
 #[test]
 #[ignore = "needs root and network namespaces: cargo xtask test runs it"]
+fn every_export_answers_on_its_vlan_and_on_no_other() -> Result<()> {
+    answers_on_its_vlan_and_on_no_other("native")
+}
+
+#[test]
+#[ignore = "needs root and network namespaces: cargo xtask test runs it"]
+fn so_it_does_where_the_network_stack_runs_the_program() -> Result<()> {
+    answers_on_its_vlan_and_on_no_other("generic")
+}
+
+#[test]
+#[ignore = "needs root and network namespaces: cargo xtask test runs it"]
 fn a_card_that_takes_tags_off_is_warned_of() -> Result<()> {
     let rig = Rig::new()?;
     rig.strip_tags(true)?;
-    let mut daemon = rig.start()?;
+    let mut daemon = rig.start("auto")?;
     let line = daemon.process.wait_for_line(WARNING, LIMIT)?;
     ensure!(line.contains("WARN") && line.contains(TARGET_PORT), "{line}");
     daemon.stop()?;
     rig.strip_tags(false)?;
-    let log = rig.start()?.stop()?;
+    let log = rig.start("auto")?.stop()?;
     ensure!(!log.contains(WARNING), "warned without a reason:\n{log}");
     Ok(())
 }
