@@ -1,7 +1,8 @@
-//! A reservation ends what others write, also what they have sent already.
+//! A reservation or a MAC mask list ends what others write, also what they have sent already.
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
@@ -20,6 +21,11 @@ const OTHER_PORT: &str = "other0";
 const WINDOW: usize = 32;
 /// Sectors of the disk.
 const SECTORS: u64 = MIB / 512;
+/// What is written before an edit, and behind it.
+const BEFORE: u8 = 0xbe;
+const BEHIND: u8 = 0xff;
+/// After which nothing more comes.
+const SILENCE: Duration = Duration::from_millis(200);
 /// How long the writer goes on before and after the reservation.
 const WHILE: Duration = Duration::from_millis(200);
 
@@ -130,4 +136,69 @@ fn once_a_reservation_is_answered_nobody_else_writes() -> Result<()> {
 #[ignore = "needs root and network namespaces: cargo xtask test runs it"]
 fn nor_does_anybody_by_another_queue() -> Result<()> {
     nobody_else_writes(2)
+}
+
+/// Sends writes, an edit that shuts their sender out, and writes again, without waiting for
+/// anything. Gives all replies in the order of their arrival, so many at least, and the tag of the
+/// edit.
+fn shut_out(station: &mut Station, edit: &Request, least: usize) -> Result<(Vec<Frame>, u32)> {
+    let write = |station: &mut Station, lba: u64, byte: u8| {
+        station.send(&Request::ata(0, 1, opcode::WRITE, lba, &[byte; 512])).map(drop)
+    };
+    let half = WINDOW as u64;
+    (0..half).try_for_each(|lba| write(station, lba, BEFORE))?;
+    let edit = station.send(edit)?;
+    (half..2 * half).try_for_each(|lba| write(station, lba, BEHIND))?;
+    let is_reply = |frame: &Frame| frame.is_response() && !frame.is_announcement();
+    let mut replies = Vec::new();
+    while replies.len() < least {
+        replies.push(station.expect("a reply", is_reply)?);
+    }
+    replies.extend(station.collect(SILENCE, is_reply)?);
+    Ok((replies, edit))
+}
+
+/// Fails unless the first writes are done, and answered before the edit, and of the others nothing
+/// is on the disk.
+fn check_order(image: &Path, replies: &[Frame], edit: u32) -> Result<()> {
+    let at =
+        replies.iter().position(|frame| frame.tag() == edit).context("no reply to the edit")?;
+    let is_done = |frame: &Frame| (frame.flags(), frame.ata_outcome()) == (0x18, (0x40, 0));
+    ensure!(replies[at].flags() == 0x18, "the edit was refused: {:?}", replies[at]);
+    ensure!(!replies[at..].iter().skip(1).any(is_done), "one was done after the edit");
+    let done = replies[..at].iter().filter(|frame| is_done(frame)).count();
+    ensure!(done == WINDOW, "{done} were done before the edit");
+    let content = fs::read(image)?;
+    let (before, behind) = content[..2 * WINDOW * 512].split_at(WINDOW * 512);
+    ensure!(before.iter().all(|byte| *byte == BEFORE), "one before the edit is lost");
+    ensure!(behind.iter().all(|byte| *byte == 0), "one behind the edit was done");
+    Ok(())
+}
+
+#[test]
+#[ignore = "needs root and network namespaces: cargo xtask test runs it"]
+fn what_was_sent_before_an_edit_is_done_and_what_was_sent_behind_it_is_not() -> Result<()> {
+    let scratch = paths::scratch()?;
+    let image = scratch.path().join("disk.img");
+    let wire = Wire::new(Shape::default())?;
+    let stranger = [2, 0, 0, 0, 0, 0x99];
+    let reserve = Request::new(0, 1, command::RESERVE, [&[1, 1][..], &stranger].concat());
+    let add = [&[0, 1, 0, 1, 0, 1][..], &stranger].concat();
+    let mask = Request::new(0, 1, command::MASK, add);
+    for (edit, flag, refused) in [(reserve, "--reservation", WINDOW), (mask, "--mask", 0)] {
+        for _ in 0..3 {
+            sparse_image(&image, MIB)?;
+            let setup = Setup::new(&wire.target, TARGET_PORT, scratch.path());
+            let daemon = setup.export(0, 1, &image).start()?;
+            let mut station = Station::new(&wire.client, CLIENT_PORT)?;
+            let (replies, tag) = shut_out(&mut station, &edit, WINDOW + 1 + refused)?;
+            check_order(&image, &replies, tag).with_context(|| flag.to_owned())?;
+            let errors: Vec<u8> =
+                replies.iter().map(Frame::error).filter(|error| *error != 0).collect();
+            ensure!(errors == vec![6; refused], "{flag}: errors {errors:?}");
+            daemon.clear(&["e0.1", flag])?.success()?;
+            daemon.stop()?;
+        }
+    }
+    Ok(())
 }

@@ -154,6 +154,7 @@ fn a_damaged_state_is_put_aside_and_said() -> Result<()> {
     let line = daemon.process.wait_for_line("a damaged state file was put aside", SOON)?;
     ensure!(line.contains("WARN") && line.contains("e0.1.json.bad"), "{line}");
     ensure!(rig.config_string()?.is_empty(), "half a state is in force");
+    ensure!(!file.exists(), "it was not put aside but copied");
     ensure!(fs::read(rig.state().join("e0.1.json.bad"))? == half, "it was not kept as it was");
     // From here on it remembers again.
     rig.client()?.run(&["config", "set", "e0.1", "new"])?;
