@@ -2,12 +2,14 @@
 
 mod build;
 mod demo;
+mod fuzz;
 mod privilege;
 mod run;
 mod sandbox;
 mod setup;
 mod step;
 mod test;
+mod tool;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -22,6 +24,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    Fuzz(fuzz::Fuzz),
     Run(run::Run),
     Setup(setup::Setup),
     Test(test::Test),
@@ -29,6 +32,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
+        Command::Fuzz(arguments) => fuzz::run(&arguments),
         Command::Run(arguments) => run::run(arguments),
         Command::Setup(arguments) => setup::run(arguments),
         Command::Test(arguments) => test::run(&arguments),

@@ -15,6 +15,7 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 
+use crate::tool;
 use step::Step;
 
 /// Install what building needs: a Rust toolchain for BPF, and bpf-linker
@@ -59,7 +60,8 @@ pub(crate) fn ensure_build() -> Result<()> {
 /// Installs what building and testing need. Says nothing if nothing is missing.
 pub(crate) fn ensure_tests() -> Result<()> {
     ensure_build()?;
-    install(testing::next_step)
+    install(testing::next_step)?;
+    tool::FUZZ.ensure()
 }
 
 /// Takes steps until there is none.
@@ -81,6 +83,7 @@ fn check(with_tests: bool) -> Result<()> {
     let mut needs = building::needs();
     if with_tests {
         needs.extend(testing::needs());
+        needs.push(Need { name: tool::FUZZ.name.into(), found: tool::FUZZ.find() });
     }
     for Need { name, found } in &needs {
         match found {

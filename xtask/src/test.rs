@@ -1,6 +1,7 @@
 //! `cargo xtask test`: everything that has to hold.
 
 use crate::build::{self, cargo};
+use crate::fuzz;
 use crate::setup::{self, toolchain};
 use crate::step::Steps;
 use crate::{build::target_dir, privilege};
@@ -25,6 +26,9 @@ const CRATES: [&str; 5] = ["aoe-common", "aoe-xsk", "aoe-daemon", "aoe-client", 
 const LONG_CASES: &str = "20000";
 /// Restarts after kill -9 in a long run.
 const LONG_RESTARTS: &str = "500";
+/// Seconds that each fuzz target gets, and in a long run.
+const FUZZ_SECONDS: u32 = 30;
+const LONG_FUZZ_SECONDS: u32 = 1800;
 
 /// Does it.
 pub(crate) fn run(arguments: &Test) -> Result<()> {
@@ -39,6 +43,7 @@ pub(crate) fn run(arguments: &Test) -> Result<()> {
         unit.env("PROPTEST_CASES", LONG_CASES);
     }
     steps.run("unit and property tests", &mut unit)?;
+    fuzz::steps(&mut steps, if arguments.long { LONG_FUZZ_SECONDS } else { FUZZ_SECONDS })?;
 
     let programs = build::build()?;
     if privilege::is_root() {

@@ -18,6 +18,7 @@ const PROGRAMS: [(&str, &str); 15] = [
     ("bash", "bash"),
     ("busybox", "busybox-static"),
     ("bwrap", "bubblewrap"),
+    ("c++", "g++"),
     ("cpio", "cpio"),
     ("debugfs", "e2fsprogs"),
     ("ethtool", "ethtool"),
