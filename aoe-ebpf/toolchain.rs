@@ -139,7 +139,7 @@ fn has_compiled_core(rustlib: &Path) -> bool {
 }
 
 /// The prefixes of rustup's nightly toolchains, the undated one first.
-fn nightly_prefixes() -> Vec<PathBuf> {
+pub(crate) fn nightly_prefixes() -> Vec<PathBuf> {
     let Some(rustup) = directory("RUSTUP_HOME", ".rustup") else { return Vec::new() };
     let Ok(entries) = fs::read_dir(rustup.join("toolchains")) else { return Vec::new() };
     let mut prefixes: Vec<PathBuf> = entries

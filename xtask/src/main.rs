@@ -10,6 +10,7 @@ mod setup;
 mod step;
 mod test;
 mod tool;
+mod unstable;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;

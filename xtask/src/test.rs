@@ -1,5 +1,7 @@
 //! `cargo xtask test`: everything that has to hold.
 
+mod instrumented;
+
 use crate::build::{self, cargo};
 use crate::fuzz;
 use crate::setup::{self, toolchain};
@@ -43,6 +45,7 @@ pub(crate) fn run(arguments: &Test) -> Result<()> {
         unit.env("PROPTEST_CASES", LONG_CASES);
     }
     steps.run("unit and property tests", &mut unit)?;
+    instrumented::run(&mut steps)?;
     fuzz::steps(&mut steps, if arguments.long { LONG_FUZZ_SECONDS } else { FUZZ_SECONDS })?;
 
     let programs = build::build()?;
