@@ -3,6 +3,7 @@
 mod build;
 mod demo;
 mod fuzz;
+mod mutants;
 mod privilege;
 mod run;
 mod sandbox;
@@ -26,6 +27,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Fuzz(fuzz::Fuzz),
+    Mutants(mutants::Mutants),
     Run(run::Run),
     Setup(setup::Setup),
     Test(test::Test),
@@ -34,6 +36,7 @@ enum Command {
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Fuzz(arguments) => fuzz::run(&arguments),
+        Command::Mutants(arguments) => mutants::run(&arguments),
         Command::Run(arguments) => run::run(arguments),
         Command::Setup(arguments) => setup::run(arguments),
         Command::Test(arguments) => test::run(&arguments),

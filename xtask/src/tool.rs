@@ -15,6 +15,8 @@ pub(crate) struct Tool {
 
 /// Coverage-guided fuzzing.
 pub(crate) const FUZZ: Tool = Tool { name: "cargo-fuzz", version: "0.13.2" };
+/// Mutation testing.
+pub(crate) const MUTANTS: Tool = Tool { name: "cargo-mutants", version: "27.1.0" };
 
 impl Tool {
     /// Where it is, if it is there.
