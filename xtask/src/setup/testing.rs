@@ -13,7 +13,7 @@ use super::{Need, qemu};
 
 /// Programs that the tests run, each with the Debian package that has it. What takes more to find
 /// or to install comes on top: Python's venv, and QEMU.
-const PROGRAMS: [(&str, &str); 15] = [
+const PROGRAMS: [(&str, &str); 16] = [
     ("aoeping", "aoetools"),
     ("bash", "bash"),
     ("busybox", "busybox-static"),
