@@ -78,7 +78,7 @@ fn request(to: Address) -> [u8; MIN_FRAME] {
 }
 
 /// What a worker does with a frame, without rings and disk.
-fn serve(offer: &Offer, targets: &mut Targets, head: &mut [u8], length: usize) -> usize {
+fn serve(offer: &Offer, targets: &mut Targets, head: &mut [u8], length: usize) -> Option<usize> {
     let received = &head[..length];
     let Verdict::Steer = steer::verdict(received, PORT.mac, offer) else {
         unreachable!("the frames are for us")

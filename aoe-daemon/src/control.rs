@@ -13,7 +13,7 @@ use crate::link::{Link, LinkMonitor};
 use crate::port::Port;
 use crate::record::Changes;
 use anyhow::{Context, Result};
-use report::{ExportReport, Report};
+use report::{Counts, ExportReport, Report, add_counts};
 use socket::{ControlSocket, Question, Wish};
 use std::collections::BTreeSet;
 use std::future::pending;
@@ -21,7 +21,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
-use tokio::time::{Instant, Interval, interval, interval_at, sleep, sleep_until};
+use tokio::task::spawn_blocking;
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep, sleep_until};
 use tracing::{info, warn};
 
 /// How often an interface that is waited for is looked at, besides every change of a link.
@@ -52,11 +53,10 @@ pub fn serve(config: &Config) -> Result<()> {
         let socket = ControlSocket::bind(&config.control)?;
         let listening = tokio::spawn(socket.listen(asked));
         let bell = Arc::clone(daemon.exports.bell());
-        bell.is_heard();
-        let mut look_again = interval(LOOK_AGAIN);
-        let mut look_at_sizes = interval_at(Instant::now() + LOOK_AT_SIZES, LOOK_AT_SIZES);
-        let mut announce =
-            config.announce_every.map(|period| interval_at(Instant::now() + period, period));
+        bell.hear();
+        let mut look_again = every(LOOK_AGAIN);
+        let mut look_at_sizes = every(LOOK_AT_SIZES);
+        let mut announce = config.announce_every.map(every);
         loop {
             tokio::select! {
                 _ = terminate.recv() => break,
@@ -69,10 +69,7 @@ pub fn serve(config: &Config) -> Result<()> {
                     }
                     daemon.refresh();
                 }
-                _ = look_again.tick() => {
-                    let waiting = daemon.ports.iter_mut().filter(|port| port.is_waiting());
-                    waiting.for_each(Port::refresh);
-                }
+                _ = look_again.tick() => daemon.retry(),
                 _ = look_at_sizes.tick() => daemon.exports.look_at_sizes(),
                 () = tick(&mut announce) => {
                     daemon.ports.iter().for_each(|port| port.announce(None));
@@ -92,6 +89,13 @@ pub fn serve(config: &Config) -> Result<()> {
     })
 }
 
+/// Ticks after each of these periods. What is late is not made up for.
+fn every(period: Duration) -> Interval {
+    let mut interval = interval_at(Instant::now() + period, period);
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    interval
+}
+
 /// Waits for the next tick, for ever where there is none.
 async fn tick(interval: &mut Option<Interval>) {
     match interval {
@@ -107,6 +111,10 @@ struct Daemon {
     started: Instant,
     exports: Arc<Exports>,
     mode: Mode,
+    /// Interfaces that are waited for where they are gone.
+    named: Vec<String>,
+    /// What was counted on those that are not.
+    departed: Counts,
     /// Patterns whose interfaces are served when they appear.
     patterns: Vec<InterfacePattern>,
     ports: Vec<Port>,
@@ -126,14 +134,17 @@ impl Daemon {
         let (patterns, names): (Vec<_>, Vec<_>) =
             config.interfaces.iter().cloned().partition(InterfacePattern::is_pattern);
         let mode = config.mode;
-        let mut ports = Vec::with_capacity(names.len());
-        for name in names {
-            ports.push(Port::start(name.as_str(), mode, &exports)?);
+        let named: Vec<String> = names.iter().map(ToString::to_string).collect();
+        let mut ports = Vec::with_capacity(named.len());
+        for name in &named {
+            ports.push(Port::start(name, mode, &exports)?);
         }
         let mut daemon = Self {
             started,
             exports,
             mode,
+            named,
+            departed: Counts::new(),
             patterns,
             ports,
             unannounced: BTreeSet::new(),
@@ -149,8 +160,33 @@ impl Daemon {
 
     /// Follows what has happened to interfaces.
     fn refresh(&mut self) {
+        // A port that goes waits for its workers, and those for disks.
+        self.exports.bell().ignore();
         self.ports.iter_mut().for_each(Port::refresh);
+        self.forget_departed();
         self.attend_new_interfaces();
+        self.exports.bell().hear();
+    }
+
+    /// Looks again at interfaces that are waited for.
+    fn retry(&mut self) {
+        self.exports.bell().ignore();
+        let waiting = self.ports.iter_mut().filter(|port| port.is_waiting());
+        waiting.for_each(Port::refresh);
+        self.exports.bell().hear();
+    }
+
+    /// Ports that are there only because of a pattern go with their interfaces, of which a host may
+    /// make any number.
+    fn forget_departed(&mut self) {
+        let Self { ports, named, departed, .. } = self;
+        ports.retain(|port| {
+            let stays = !port.is_gone() || named.iter().any(|name| name == port.name());
+            if !stays {
+                add_counts(departed, port.counts_before());
+            }
+            stays
+        });
     }
 
     fn attend_new_interfaces(&mut self) {
@@ -186,8 +222,8 @@ impl Daemon {
             self.announce_at = Instant::now() + GATHER;
         }
         self.unannounced.extend(of(Changes::ANNOUNCEMENT));
-        if !of(Changes::FAILURE).is_empty() {
-            self.exports.spread_failures();
+        if !of(Changes::BACKING).is_empty() {
+            self.exports.spread_backings();
         }
     }
 
@@ -196,32 +232,24 @@ impl Daemon {
         self.ports.iter().for_each(|port| port.announce(Some(&exports)));
     }
 
+    /// Answers, without waiting for whoever reads it.
     async fn answer(&self, question: Question) {
-        // The client may have gone.
-        let _ = match question.wish() {
-            Some(Wish::Status) => question.answer(&self.report().await).await,
-            Some(Wish::Clear(clear)) => question.answer(&self.clear(&clear)).await,
-            None => Ok(()),
-        };
-    }
-
-    /// Has a target forget what clients have set: the way out where they have locked each other
-    /// out.
-    fn clear(&self, clear: &Clear) -> Result<(), String> {
-        let Clear { address, config_string, mask, reservation } = *clear;
-        let export = self.exports.at(address).ok_or_else(|| format!("{address} is not served"))?;
-        let remembered = export.record.revise(|lists| {
-            if config_string {
-                lists.config_string.clear();
+        match question.wish() {
+            Some(Wish::Status) => {
+                let report = self.report().await;
+                tokio::spawn(async move { question.answer(&report).await });
             }
-            if mask {
-                lists.mask.clear();
+            Some(Wish::Clear(clear)) => {
+                let exports = Arc::clone(&self.exports);
+                tokio::spawn(async move {
+                    // It writes to the disk that the state directory is on.
+                    let cleared = spawn_blocking(move || exports.clear(&clear)).await;
+                    let cleared = cleared.unwrap_or_else(|failed| Err(failed.to_string()));
+                    question.answer(&cleared).await
+                });
             }
-            if reservation {
-                lists.reserved.clear();
-            }
-        });
-        if remembered { Ok(()) } else { Err("it can't be remembered: see the daemon's log".into()) }
+            None => {}
+        }
     }
 
     async fn report(&self) -> Report {
@@ -235,11 +263,13 @@ impl Daemon {
             uptime_seconds: self.started.elapsed().as_secs(),
             exports: self.exports.all().iter().map(ExportReport::of).collect(),
             interfaces,
+            departed: self.departed.clone(),
         }
     }
 
     /// Finishes what is in flight and tells what has been done.
     async fn stop(mut self) -> String {
+        self.exports.bell().ignore();
         self.ports.iter_mut().for_each(Port::stop);
         self.report().await.summary()
     }

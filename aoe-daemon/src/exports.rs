@@ -11,6 +11,7 @@ pub use sources::Sources;
 pub use targets::Targets;
 
 use crate::config::{Config, InterfacePattern};
+use crate::control::Clear;
 use crate::record::{Bell, Changes, Record};
 use crate::state::StateDir;
 use crate::storage::Disk;
@@ -91,11 +92,39 @@ impl Exports {
         changes.enumerate().filter(|(_, changes)| *changes != Changes::default()).collect()
     }
 
-    /// Marks every target as failed whose disk is: several may be on one file or device.
-    pub fn spread_failures(&self) {
+    /// Has a target forget what clients have set: the way out where they have locked each other
+    /// out.
+    ///
+    /// # Errors
+    ///
+    /// Why it does not.
+    pub fn clear(&self, clear: &Clear) -> Result<(), String> {
+        let Clear { address, config_string, mask, reservation } = *clear;
+        let export = self.at(address).ok_or_else(|| format!("{address} is not served"))?;
+        let remembered = export.record.revise(|lists| {
+            if config_string {
+                lists.config_string.clear();
+            }
+            if mask {
+                lists.mask.clear();
+            }
+            if reservation {
+                lists.reserved.clear();
+            }
+        });
+        if remembered { Ok(()) } else { Err("it can't be remembered: see the daemon's log".into()) }
+    }
+
+    /// Has every target tell the state of the file or device behind it, which several may be on.
+    pub fn spread_backings(&self) {
         for Export { record, disk, .. } in &self.exports {
-            if disk.is_failed() && !record.current().is_failed() {
+            let backing = &disk.image().backing;
+            if backing.is_failed() && !record.current().is_failed() {
                 record.update(Changes::default(), Target::failed);
+            }
+            let on = backing.looks_ahead();
+            if record.current().description().look_ahead != on {
+                record.update(Changes::default(), |target| target.with_look_ahead(on));
             }
         }
     }

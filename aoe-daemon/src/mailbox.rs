@@ -24,6 +24,8 @@ pub struct Mailbox {
     packets: ArrayQueue<Message>,
     /// Apart from the packets, so that no number of orders takes their room.
     orders: ArrayQueue<Order>,
+    /// Not among the orders: it must never find them full.
+    stop: AtomicBool,
     bell: OwnedFd,
     /// Whether the worker sleeps, or is about to: then a message has to ring.
     sleeping: AtomicBool,
@@ -42,6 +44,7 @@ impl Mailbox {
         Ok(Self {
             packets: ArrayQueue::new(packets),
             orders: ArrayQueue::new(ORDERS),
+            stop: AtomicBool::new(false),
             bell: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?,
             sleeping: AtomicBool::new(false),
         })
@@ -58,14 +61,29 @@ impl Mailbox {
             Message::Order(order) => self.orders.push(order).map_err(Message::Order)?,
             packet => self.packets.push(packet)?,
         }
-        // Pairs with the fence in prepare_sleep(): either the worker sees the message before it
-        // sleeps, or we see that it does.
+        self.ring();
+        Ok(())
+    }
+
+    /// Has the worker finish what is in flight, and end.
+    pub fn stop(&self) {
+        self.stop.store(true, Ordering::SeqCst);
+        self.ring();
+    }
+
+    /// Whether the worker is to end.
+    pub fn is_stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+
+    fn ring(&self) {
+        // Pairs with the fence in prepare_sleep(): either the worker sees what was left for it
+        // before it sleeps, or we see that it does.
         fence(Ordering::SeqCst);
         if self.sleeping.swap(false, Ordering::Relaxed) {
             // Fails only where the counter is full, and then the bell rings already.
             let _ = rustix::io::write(&self.bell, &1_u64.to_ne_bytes());
         }
-        Ok(())
     }
 
     /// Takes the oldest message, orders first.
@@ -74,13 +92,13 @@ impl Mailbox {
     }
 
     /// Announces that the worker is about to wait for [`bell`]; `false` where it must not,
-    /// because there is a message.
+    /// because there is a message, or it is to end.
     ///
     /// [`bell`]: Self::bell
     pub fn prepare_sleep(&self) -> bool {
         self.sleeping.store(true, Ordering::Relaxed);
         fence(Ordering::SeqCst);
-        if self.packets.is_empty() && self.orders.is_empty() {
+        if self.packets.is_empty() && self.orders.is_empty() && !self.is_stopped() {
             return true;
         }
         self.sleeping.store(false, Ordering::Relaxed);

@@ -15,6 +15,7 @@ use anyhow::{Result, anyhow};
 use bring_up::Running;
 use ladder::Failure;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 use tracing::{info, warn};
 
 /// One interface, served or waited for.
@@ -27,9 +28,15 @@ pub struct Port {
     state: State,
     /// How frames are, or were last, received.
     receiving: Option<&'static str>,
+    /// When to try again what has failed, and how long to wait then.
+    retry: (Instant, Duration),
     /// What was counted each time that it served, up to the last time but this.
     before: Counts,
 }
+
+/// How long a port that waits is left alone at first, and at most.
+const PAUSE: Duration = Duration::from_millis(900);
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 enum State {
     Running(Box<Running>),
@@ -70,6 +77,7 @@ impl Port {
             link: None,
             state: State::Stopped,
             receiving: None,
+            retry: (Instant::now(), PAUSE),
             before: Counts::new(),
         }
     }
@@ -109,6 +117,10 @@ impl Port {
                 return;
             }
         };
+        // What has failed on this very link fails again, more likely than not.
+        if self.is_waiting() && self.link.as_ref() == Some(&link) && Instant::now() < self.retry.0 {
+            return;
+        }
         let same_device = self.link.as_ref().is_some_and(|known| known.index == link.index);
         match &mut self.state {
             State::Running(running) if same_device && running.queues() == link.rx_queues => {
@@ -131,8 +143,17 @@ impl Port {
     /// was waited for.
     fn restart(&mut self, link: Link) {
         self.leave();
+        if self.link.as_ref() != Some(&link) {
+            self.retry.1 = PAUSE;
+        }
         if let Err(failure) = self.bring_up(link) {
             self.wait(failure.to_string());
+        }
+        if self.is_waiting() {
+            let pause = self.retry.1;
+            self.retry = (Instant::now() + pause, (2 * pause).min(LONGEST_PAUSE));
+        } else {
+            self.retry.1 = PAUSE;
         }
     }
 
@@ -157,6 +178,16 @@ impl Port {
     fn offered(&self, exports: &[usize]) -> Vec<usize> {
         let is_offered = |index: &&usize| self.offer.offered().binary_search(index).is_ok();
         exports.iter().filter(is_offered).copied().collect()
+    }
+
+    /// Whether its interface is gone.
+    pub const fn is_gone(&self) -> bool {
+        self.link.is_none() && self.is_waiting()
+    }
+
+    /// What was counted before its interface went away or came back.
+    pub const fn counts_before(&self) -> &Counts {
+        &self.before
     }
 
     /// The name of the interface.

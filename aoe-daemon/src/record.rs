@@ -8,9 +8,10 @@ mod changes;
 use crate::pace::Pace;
 use crate::state::Store;
 use crate::target::{Answer, Edit, Lists, Port, Revision, Target};
+use aoe_common::wire::Mac;
 use arc_swap::{ArcSwap, Cache, Guard};
 use changes::Unseen;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 use tracing::error;
 
@@ -19,7 +20,7 @@ pub use changes::{Bell, Changes};
 /// A target that can change.
 pub struct Record {
     target: Arc<ArcSwap<Target>>,
-    /// Where its lists are kept. Held by whoever makes a change.
+    /// Where its lists are kept. Held by whoever changes them.
     store: Mutex<Store>,
     unseen: Unseen,
     refusals: Pace,
@@ -52,24 +53,26 @@ impl Record {
         Cache::new(Arc::clone(&self.target))
     }
 
-    /// Changes what need not be remembered.
-    pub fn update(&self, what: Changes, change: impl FnOnce(Target) -> Target) {
-        let _store = self.store.lock().unwrap_or_else(PoisonError::into_inner);
-        let target = Target::clone(&self.current());
-        self.target.store(Arc::new(change(target)));
+    /// Changes what need not be remembered. `change` may be called again where others change the
+    /// target at the same moment.
+    pub fn update(&self, what: Changes, change: impl Fn(Target) -> Target) {
+        self.target.rcu(|target| change(Target::clone(target)));
         self.note(what);
     }
 
     /// Carries out an edit that was accepted with a frame: remembers what it sets, durably, and
-    /// tells what to answer, and from which target.
-    pub fn edit(&self, port: &Port, edit: &Edit, head: &[u8]) -> (Answer, Arc<Target>) {
-        let store = self.store.lock().unwrap_or_else(PoisonError::into_inner);
+    /// tells what to answer, and from which target. `None` where its source has come to be masked.
+    pub fn edit(&self, port: &Port, edit: &Edit, head: &[u8]) -> Option<(Answer, Arc<Target>)> {
+        let store = self.lock();
         let before = self.target.load_full();
+        if !before.admits(edit.source()) {
+            return None;
+        }
         let Revision { lists, answer } = before.revise(port, edit, head);
-        let Some(lists) = lists else { return (answer, before) };
-        let lets_in = lists.mask != before.lists().mask;
+        let Some(lists) = lists else { return Some((answer, before)) };
+        let lets_in = lets_in(&before.lists().mask, &lists.mask);
         let Some(ring) = self.remember(&store, &before, lists) else {
-            return (Answer::unavailable(edit), before);
+            return Some((Answer::unavailable(edit), before));
         };
         let after = self.target.load_full();
         drop(store);
@@ -77,16 +80,20 @@ impl Record {
             // Whoever has let a station in may count on it that its next frame gets through.
             self.bell.wait(ring);
         }
-        (answer, after)
+        Some((answer, after))
     }
 
     /// Has it remember something else on the administrator's behalf, and tells whether it does.
     pub fn revise(&self, change: impl FnOnce(&mut Lists)) -> bool {
-        let store = self.store.lock().unwrap_or_else(PoisonError::into_inner);
+        let store = self.lock();
         let before = self.target.load_full();
         let mut lists = before.lists().clone();
         change(&mut lists);
         lists == *before.lists() || self.remember(&store, &before, lists).is_some()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Store> {
+        self.store.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Remembers something else, and tells by which ring of the bell.
@@ -102,7 +109,7 @@ impl Record {
         let changed = |is: bool, what| if is { what } else { Changes::default() };
         let sources = changed(lists.mask != old.mask, Changes::SOURCES);
         let string = changed(lists.config_string != old.config_string, Changes::ANNOUNCEMENT);
-        self.target.store(Arc::new(before.clone().with_lists(lists)));
+        self.target.rcu(|target| Target::clone(target).with_lists(lists.clone()));
         Some(self.note(sources.and(string)))
     }
 
@@ -116,4 +123,10 @@ impl Record {
     pub fn take_changes(&self) -> Changes {
         self.unseen.take()
     }
+}
+
+/// Whether another mask list lets a station in that the one before kept out.
+fn lets_in(before: &[Mac], after: &[Mac]) -> bool {
+    let is_new = |station| !before.contains(station);
+    !before.is_empty() && (after.is_empty() || after.iter().any(is_new))
 }

@@ -117,7 +117,7 @@ fn read(path: &Path) -> Result<Option<Lists>> {
     match file::parse(&text) {
         Ok(lists) => Ok(Some(lists)),
         Err(damage) => {
-            let kept = path.with_extension("json.bad");
+            let kept = free_name(path);
             fs::rename(path, &kept).with_context(|| {
                 format!("{} is damaged ({damage}) and can't be put aside", path.display())
             })?;
@@ -129,6 +129,13 @@ fn read(path: &Path) -> Result<Option<Lists>> {
             Ok(None)
         }
     }
+}
+
+/// A name beside a state file for a damaged one, that no other damaged one has.
+fn free_name(path: &Path) -> PathBuf {
+    let names = (2..).map(|number| path.with_extension(format!("json.{number}.bad")));
+    let mut names = [path.with_extension("json.bad")].into_iter().chain(names);
+    names.find(|name| !name.exists()).expect("there are more numbers than files")
 }
 
 impl Store {
@@ -146,7 +153,8 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// Where it can't: then the state before is kept.
+    /// Where it can't: then the state before is kept, unless only the very last step has failed,
+    /// making the new name durable: then the next start finds the one or the other.
     pub fn save(&self, lists: &Lists) -> Result<()> {
         let path = self.path.as_ref().ok_or_else(|| anyhow!("there is no state directory"))?;
         replace(path, &file::format(lists)?).with_context(|| path.display().to_string())
@@ -220,7 +228,11 @@ mod tests {
         assert!(store.is_usable());
         assert!(!file.exists());
         let kept = directory.path().join("e0.1.json.bad");
-        assert_eq!(fs::read(kept).unwrap(), b"{\"version\": 1, \"mac");
+        assert_eq!(fs::read(&kept).unwrap(), b"{\"version\": 1, \"mac");
+        fs::write(&file, b"worse").unwrap();
+        assert_eq!(state.load(address()).0, None);
+        assert_eq!(fs::read(kept).unwrap(), b"{\"version\": 1, \"mac", "the first one stays");
+        assert_eq!(fs::read(directory.path().join("e0.1.json.2.bad")).unwrap(), b"worse");
     }
 
     #[test]

@@ -70,8 +70,7 @@ pub struct Edited {
     pub packet: Packet,
     /// What was asked for.
     pub edit: Edit,
-    /// What to answer.
-    pub answer: Answer,
-    /// The target as it has become.
-    pub target: Arc<Target>,
+    /// What to answer, and the target as it has become; `None` where its source has come to be
+    /// masked meanwhile, and gets no answer.
+    pub answer: Option<(Answer, Arc<Target>)>,
 }

@@ -279,16 +279,20 @@ impl Target {
     }
 
     /// Writes the reply to a request that storage has worked on, and tells its length. After a
-    /// successful read the sector data must be in the frame already.
+    /// successful read the sector data must be in the frame already. `None` where there is no
+    /// answer, because its source has come to be masked.
     pub fn finish(
         &self,
         port: &Port,
         request: Request,
         head: &mut [u8],
         outcome: Outcome,
-    ) -> usize {
-        Reply::to_request(head, request.aoe_offset, port.mac, self.address)
-            .complete(request.operation, outcome)
+    ) -> Option<usize> {
+        if outcome == Err(Fault::Masked) {
+            return None;
+        }
+        let reply = Reply::to_request(head, request.aoe_offset, port.mac, self.address);
+        Some(reply.complete(request.operation, outcome))
     }
 
     fn reply<'a>(&self, context: &Context<'_>, head: &'a mut [u8]) -> Reply<'a> {
@@ -311,15 +315,21 @@ struct Context<'a> {
 }
 
 impl Context<'_> {
-    /// The argument, as far as the head has it; nothing but sector data goes beyond that.
+    /// The argument, as far as the head has it.
     fn argument<'h>(&self, head: &'h [u8]) -> &'h [u8] {
-        let start = self.aoe_offset + (FRAME_HEADER - ETHERNET_HEADER);
-        head.get(start..self.length.min(head.len())).unwrap_or_default()
+        argument(head, self.aoe_offset, self.length)
     }
 
-    /// The step that ends in an edit.
-    fn persist(&self, edit: edit::Kind) -> Step {
+    /// The edit of this kind.
+    const fn edit(&self, kind: edit::Kind) -> Edit {
         let Self { aoe_offset, length, source, .. } = *self;
-        Step::Persist(Edit { kind: edit, aoe_offset, length, source })
+        Edit { kind, aoe_offset, length, source }
     }
+}
+
+/// The argument of a frame of `length` bytes, as far as its head has it; nothing but sector data
+/// goes beyond that.
+fn argument(head: &[u8], aoe_offset: usize, length: usize) -> &[u8] {
+    let start = aoe_offset + (FRAME_HEADER - ETHERNET_HEADER);
+    head.get(start..length.min(head.len())).unwrap_or_default()
 }

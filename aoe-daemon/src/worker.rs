@@ -13,7 +13,7 @@ use crate::mailbox::{Mailbox, Message};
 use crate::port::FactsView;
 use crate::stats::{Stat, Stats};
 use crate::storage::{Edited, Finished, Job, Parked, ParkedEdit};
-use crate::target::{Edit, Fault, Ignored, Operation, Outcome, Step};
+use crate::target::{Edit, Ignored, Operation, Outcome, Step};
 use announcements::Announcements;
 use aoe_common::address::Destination;
 use aoe_common::steer::{self, FrameBytes, Framing, ServedKey, Verdict};
@@ -27,8 +27,6 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 use tracing::warn;
 
-pub use announcements::Announcement;
-
 /// Frames taken from the ring in one pass.
 const BURST: usize = 64;
 /// How long a worker looks for more work before it sleeps. Longer than a client on the same
@@ -41,12 +39,10 @@ const STOP_PATIENCE: Duration = Duration::from_secs(10);
 
 /// What the control plane can want from a worker.
 pub enum Order {
-    /// Finish what is in flight, and end.
-    Stop,
     /// Tell how things are.
     Report(oneshot::Sender<QueueReport>),
     /// Announce these of the port's exports.
-    Announce(Vec<Announcement>),
+    Announce(Vec<usize>),
 }
 
 /// A worker before its thread starts.
@@ -66,7 +62,6 @@ pub struct Worker {
     outbox: VecDeque<Packet>,
     announcements: Announcements,
     parked: usize,
-    stopping: bool,
 }
 
 impl Worker {
@@ -80,6 +75,7 @@ impl Worker {
         mailbox: Arc<Mailbox>,
     ) -> Self {
         let chunks = queue.census().total as usize;
+        let offer_size = offer.exports().all().len();
         Self {
             number,
             cpu,
@@ -92,9 +88,8 @@ impl Worker {
             burst: Vec::with_capacity(BURST),
             fanout: VecDeque::with_capacity(chunks),
             outbox: VecDeque::with_capacity(chunks),
-            announcements: Announcements::default(),
+            announcements: Announcements::of(offer_size),
             parked: 0,
-            stopping: false,
         }
     }
 
@@ -102,7 +97,7 @@ impl Worker {
     /// counted.
     pub fn run(mut self) -> (Queue, QueueReport) {
         let mut last_work = Instant::now();
-        while !self.stopping {
+        while !self.mailbox.is_stopped() {
             let worked = self.pass();
             if worked {
                 last_work = Instant::now();
@@ -156,12 +151,11 @@ impl Worker {
                     self.parked -= 1;
                     self.finish_edit(edited);
                 }
-                Message::Order(Order::Stop) => self.stopping = true,
                 Message::Order(Order::Report(answer)) => {
                     // Whoever asked may have lost patience.
                     let _ = answer.send(self.report());
                 }
-                Message::Order(Order::Announce(more)) => self.announcements.add(more),
+                Message::Order(Order::Announce(exports)) => self.announcements.add(&exports),
             }
         }
         any
@@ -231,10 +225,6 @@ impl Worker {
         let Job { mut packet, request } = job;
         let bytes = request.operation.data_length() as u64;
         match (request.operation, outcome) {
-            (_, Err(Fault::Masked)) => {
-                self.discard(packet, Stat::DroppedMasked);
-                return;
-            }
             (_, Err(_)) => self.stats.add(Stat::Failed, 1),
             (Operation::Read(_), Ok(())) => self.stats.add(Stat::BytesRead, bytes),
             (Operation::Write(_), Ok(())) => self.stats.add(Stat::BytesWritten, bytes),
@@ -242,8 +232,10 @@ impl Worker {
         }
         let port = **self.port.load();
         let target = self.targets.look(export);
-        let length = target.finish(&port, request, packet.head_mut(), outcome);
-        self.reply(packet, length);
+        match target.finish(&port, request, packet.head_mut(), outcome) {
+            Some(length) => self.reply(packet, length),
+            None => self.discard(packet, Stat::DroppedMasked),
+        }
     }
 
     /// Gives an edit to the disk before which the target is: it is answered after what was
@@ -258,7 +250,11 @@ impl Worker {
     }
 
     fn finish_edit(&mut self, edited: Edited) {
-        let Edited { mut packet, edit, answer, target } = edited;
+        let Edited { mut packet, edit, answer } = edited;
+        let Some((answer, target)) = answer else {
+            self.discard(packet, Stat::DroppedMasked);
+            return;
+        };
         match target.finish_edit(self.port.load(), &edit, packet.head_mut(), answer) {
             Some(length) => self.reply(packet, length),
             None => self.discard(packet, Stat::DroppedNarrowLink),

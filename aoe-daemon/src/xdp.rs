@@ -6,7 +6,7 @@
 mod attach;
 mod load;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::os::fd::{AsFd, AsRawFd};
 use std::time::Duration;
@@ -40,7 +40,9 @@ pub struct Steering {
     ebpf: Ebpf,
     attached: Option<FdLink>,
     targets: BTreeSet<(u16, Address)>,
-    /// What the map of sources holds.
+    /// What the map of names holds.
+    filters: BTreeMap<ServedKey, Filter>,
+    /// What the map of sources holds. Under one filter all entries of a name have the same value.
     sources: BTreeSet<SourceKey>,
     maps: Maps,
 }
@@ -93,63 +95,18 @@ impl Steering {
         self.maps.sockets.unset(queue).map_err(in_map("SOCKETS"))
     }
 
-    /// Serves a target on a VLAN from now on; 0 stands for untagged frames.
+    /// Serves a target on a VLAN from now on; 0 stands for untagged frames. Its names admit
+    /// everybody.
     ///
     /// # Errors
     ///
     /// The map of targets is full, at more than 5000 of them.
     pub fn add_target(&mut self, vlan_id: u16, target: Address) -> Result<(), MapError> {
         self.targets.insert((vlan_id, target));
-        for name in names(vlan_id, target) {
-            self.maps.served.insert(name, Filter::Everybody as u8, 0).map_err(in_map("SERVED"))?;
-        }
-        Ok(())
-    }
-
-    /// From now on drops what comes to this name of a target from sources that it masks: `entries`
-    /// says of sources what the filter asks of them.
-    ///
-    /// At no moment of the change is a source dropped that is admitted before and after it: while
-    /// the entries change, the name admits everybody.
-    ///
-    /// # Errors
-    ///
-    /// The map of sources is full. Then the name admits everybody, and its targets have to drop
-    /// what they mask.
-    pub fn set_filter(
-        &mut self,
-        name: ServedKey,
-        filter: Filter,
-        entries: impl Iterator<Item = (Mac, u8)>,
-    ) -> Result<(), MapError> {
-        self.set_mode(name, Filter::Everybody)?;
-        self.remove_sources(name)?;
-        for (source, value) in entries {
-            let key = SourceKey::new(name, source);
-            if let Err(full) = self.maps.sources.insert(key.bits(), value, 0) {
-                // Half a list is of no use, and takes the room of other names.
-                self.remove_sources(name)?;
-                return Err(in_map("SOURCES")(full));
-            }
-            self.sources.insert(key);
-        }
-        self.set_mode(name, filter)
-    }
-
-    /// Removes what the map of sources holds for a name.
-    fn remove_sources(&mut self, name: ServedKey) -> Result<(), MapError> {
-        let first = SourceKey::new(name, Mac([0; 6]));
-        let last = SourceKey::new(name, Mac::BROADCAST);
-        let old: Vec<SourceKey> = self.sources.range(first..=last).copied().collect();
-        for key in old {
-            self.maps.sources.remove(&key.bits()).map_err(in_map("SOURCES"))?;
-            self.sources.remove(&key);
-        }
-        Ok(())
-    }
-
-    fn set_mode(&mut self, name: ServedKey, filter: Filter) -> Result<(), MapError> {
-        self.maps.served.insert(name.bits(), filter as u8, 0).map_err(in_map("SERVED"))
+        names(vlan_id, target).into_iter().try_for_each(|name| {
+            self.set_mode(name, Filter::Everybody)?;
+            self.remove_sources(self.sources_of(name))
+        })
     }
 
     /// Serves a target on a VLAN no more.
@@ -162,12 +119,100 @@ impl Steering {
             return Ok(());
         }
         // Wildcards may name another target, too.
-        let kept: BTreeSet<u64> =
+        let kept: BTreeSet<ServedKey> =
             self.targets.iter().flat_map(|(vlan_id, target)| names(*vlan_id, *target)).collect();
         for name in names(vlan_id, target) {
             if !kept.contains(&name) {
-                self.maps.served.remove(&name).map_err(in_map("SERVED"))?;
+                self.maps.served.remove(&name.bits()).map_err(in_map("SERVED"))?;
+                self.filters.remove(&name);
+                self.remove_sources(self.sources_of(name))?;
             }
+        }
+        Ok(())
+    }
+
+    /// From now on drops what comes to this name of a target from sources that it masks: `entries`
+    /// says of sources what the filter asks of them.
+    ///
+    /// A source that is admitted before and after the change is admitted during it: what admits is
+    /// entered first, what refuses is taken out first, and between two kinds of filters the name
+    /// admits everybody.
+    ///
+    /// # Errors
+    ///
+    /// The map of sources is full. Then the name admits everybody, and its targets have to drop
+    /// what they mask.
+    pub fn set_filter(
+        &mut self,
+        name: ServedKey,
+        filter: Filter,
+        entries: impl Iterator<Item = (Mac, u8)>,
+    ) -> Result<(), MapError> {
+        let wanted: BTreeMap<SourceKey, u8> =
+            entries.map(|(source, value)| (SourceKey::new(name, source), value)).collect();
+        let present: Vec<SourceKey> = self.sources_of(name);
+        let obsolete = present.into_iter().filter(|key| !wanted.contains_key(key)).collect();
+        let set = if self.filters.get(&name) == Some(&filter) {
+            self.replace_sources(filter, obsolete, &wanted)
+        } else {
+            // The entries of one kind mean nothing to the other.
+            self.set_mode(name, Filter::Everybody)?;
+            self.remove_sources(self.sources_of(name))?;
+            self.insert_sources(&wanted)
+        };
+        if set.is_err() {
+            // Half a list is of no use, and takes the room of other names.
+            self.set_mode(name, Filter::Everybody)?;
+            self.remove_sources(self.sources_of(name))?;
+            return set;
+        }
+        self.set_mode(name, filter)
+    }
+
+    fn replace_sources(
+        &mut self,
+        filter: Filter,
+        obsolete: Vec<SourceKey>,
+        wanted: &BTreeMap<SourceKey, u8>,
+    ) -> Result<(), MapError> {
+        if filter == Filter::Unlisted {
+            self.remove_sources(obsolete)?;
+            self.insert_sources(wanted)
+        } else {
+            self.insert_sources(wanted)?;
+            self.remove_sources(obsolete)
+        }
+    }
+
+    /// What the map of sources holds for a name.
+    fn sources_of(&self, name: ServedKey) -> Vec<SourceKey> {
+        let first = SourceKey::new(name, Mac([0; 6]));
+        let last = SourceKey::new(name, Mac::BROADCAST);
+        self.sources.range(first..=last).copied().collect()
+    }
+
+    fn insert_sources(&mut self, wanted: &BTreeMap<SourceKey, u8>) -> Result<(), MapError> {
+        for (key, value) in wanted {
+            if !self.sources.contains(key) {
+                self.maps.sources.insert(key.bits(), *value, 0).map_err(in_map("SOURCES"))?;
+                self.sources.insert(*key);
+            }
+        }
+        Ok(())
+    }
+
+    fn remove_sources(&mut self, obsolete: Vec<SourceKey>) -> Result<(), MapError> {
+        for key in obsolete {
+            self.maps.sources.remove(&key.bits()).map_err(in_map("SOURCES"))?;
+            self.sources.remove(&key);
+        }
+        Ok(())
+    }
+
+    fn set_mode(&mut self, name: ServedKey, filter: Filter) -> Result<(), MapError> {
+        if self.filters.get(&name) != Some(&filter) {
+            self.maps.served.insert(name.bits(), filter as u8, 0).map_err(in_map("SERVED"))?;
+            self.filters.insert(name, filter);
         }
         Ok(())
     }
@@ -224,7 +269,7 @@ impl Steering {
 
 impl fmt::Debug for Steering {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { ebpf: _, attached, targets, sources: _, maps: _ } = self;
+        let Self { ebpf: _, attached, targets, filters: _, sources: _, maps: _ } = self;
         f.debug_struct("Steering")
             .field("attached", attached)
             .field("targets", targets)
@@ -233,8 +278,8 @@ impl fmt::Debug for Steering {
 }
 
 /// The keys of a target in the map of targets.
-fn names(vlan_id: u16, target: Address) -> [u64; 4] {
-    target.names().map(|to| ServedKey::new(vlan_id, to).bits())
+fn names(vlan_id: u16, target: Address) -> [ServedKey; 4] {
+    target.names().map(|to| ServedKey::new(vlan_id, to))
 }
 
 fn in_map(map: &'static str) -> impl FnOnce(maps::MapError) -> MapError {

@@ -25,6 +25,8 @@ pub struct Report {
     pub exports: Vec<ExportReport>,
     /// Every interface.
     pub interfaces: Vec<InterfaceReport>,
+    /// What was counted on interfaces that were served by a pattern, and are gone.
+    pub departed: Counts,
 }
 
 /// One export.
@@ -167,7 +169,7 @@ pub fn add_counts(sum: &mut Counts, counts: &Counts) {
 impl Report {
     /// All counts of all interfaces.
     pub fn totals(&self) -> Counts {
-        let mut totals = Counts::new();
+        let mut totals = self.departed.clone();
         for interface in &self.interfaces {
             add_counts(&mut totals, &interface.before);
             add_counts(&mut totals, &interface.xdp);
@@ -229,7 +231,7 @@ impl InterfaceReport {
 
 impl Display for Report {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let Self { version, pid, uptime_seconds, exports, interfaces } = self;
+        let Self { version, pid, uptime_seconds, exports, interfaces, departed: _ } = self;
         writeln!(f, "aoe-daemon {version}, pid {pid}, up {uptime_seconds} s")?;
         for export in exports {
             export.fmt(f)?;
@@ -319,6 +321,7 @@ mod tests {
             pid: 1,
             uptime_seconds: 9,
             exports: vec![],
+            departed: Counts::new(),
             interfaces: vec![InterfaceReport {
                 name: "eth9".into(),
                 serving: true,

@@ -15,7 +15,7 @@ use crate::target::identify::{Description, MODEL};
 use crate::target::{Access, Lists, Target};
 use anyhow::{Context, Result, bail};
 use aoe_common::wire::SECTOR_SIZE;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::sync::Arc;
 use tracing::{info, warn};
@@ -26,9 +26,10 @@ pub(super) fn open(config: &Config, state: &StateDir, bell: &Arc<Bell>) -> Resul
         make_missing(config, export).with_context(|| export.address.to_string())?;
     }
     let mut opened = Opened::new(&config.exports)?;
+    let mut identities = HashSet::new();
     let mut exports = Vec::with_capacity(config.exports.len());
     for export in &config.exports {
-        let opened = open_one(export, &mut opened, state, bell);
+        let opened = open_one(export, &mut opened, &mut identities, state, bell);
         exports.push(opened.with_context(|| export.address.to_string())?);
     }
     Ok(exports)
@@ -37,6 +38,7 @@ pub(super) fn open(config: &Config, state: &StateDir, bell: &Arc<Bell>) -> Resul
 fn open_one(
     export: &ExportConfig,
     opened: &mut Opened<'_>,
+    identities: &mut HashSet<u64>,
     state: &StateDir,
     bell: &Arc<Bell>,
 ) -> Result<Export> {
@@ -48,7 +50,12 @@ fn open_one(
         config_string: export.config_string.clone().unwrap_or_default(),
         ..Lists::default()
     });
-    let target = Target::new(export.address, describe(export, &image, &medium))
+    let mut identity = identity_of(&image, "");
+    if !identities.insert(identity) {
+        // Several exports of the same bytes, for reading: clients must not take them for one.
+        identity = identity_of(&image, &export.address.to_string());
+    }
+    let target = Target::new(export.address, describe(export, &image, &medium, identity))
         .on_vlan(export.vlan)
         .with_access(Access::new(&export.allow, &export.deny))
         .with_lists(lists);
@@ -142,8 +149,7 @@ fn tell(export: &ExportConfig, image: &Image) {
     );
 }
 
-fn describe(export: &ExportConfig, image: &Image, medium: &Medium) -> Description {
-    let identity = identity_of(image);
+fn describe(export: &ExportConfig, image: &Image, medium: &Medium, identity: u64) -> Description {
     let per_unit = medium.unit / SECTOR_SIZE as u64;
     Description {
         sectors: image.sectors,
@@ -162,8 +168,9 @@ fn describe(export: &ExportConfig, image: &Image, medium: &Medium) -> Descriptio
 /// Naming authority of world wide names that are nobody's: locally assigned ones.
 const LOCALLY_ASSIGNED: u64 = 3 << 60;
 
-/// A number that stays the same as long as the image has its name on this machine.
-fn identity_of(image: &Image) -> u64 {
+/// A number that stays the same as long as the image has its name on this machine, for each `mark`
+/// another.
+fn identity_of(image: &Image, mark: &str) -> u64 {
     // Without a machine id, images of the same name on two machines have the same number.
     let machine = fs::read_to_string("/etc/machine-id").unwrap_or_default();
     let path = image.backing.path.canonicalize().unwrap_or_else(|_| image.backing.path.clone());
@@ -172,6 +179,7 @@ fn identity_of(image: &Image) -> u64 {
     if image.offset > 0 {
         bytes.extend(image.offset.to_be_bytes());
     }
+    bytes.extend(mark.as_bytes());
     fnv1a(&bytes)
 }
 
@@ -336,6 +344,21 @@ mod tests {
         assert_ne!(first[0], first[1]);
         assert_eq!(first[2], "MINE");
         assert_eq!(first, serials());
+    }
+
+    #[test]
+    fn two_exports_of_the_same_bytes_are_told_apart() {
+        let directory = tempfile::tempdir().unwrap();
+        let [file, link, _] = files(directory.path());
+        let read_only = |slot, file: &Path| ExportConfig { read_only: true, ..export(slot, file) };
+        let exports =
+            open(directory.path(), vec![read_only(1, &file), read_only(2, &link)]).unwrap();
+        let [one, other] = [0, 1].map(|index: usize| {
+            let target = exports.all()[index].record.current();
+            let description = target.description();
+            (description.serial.clone(), description.world_wide_name)
+        });
+        assert!(one.0 != other.0 && one.1 != other.1);
     }
 
     #[test]

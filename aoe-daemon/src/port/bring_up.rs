@@ -9,7 +9,7 @@ use crate::link::{Link, strips_vlan_tags};
 use crate::mailbox::{Mailbox, Message};
 use crate::pace::Pace;
 use crate::target::Port;
-use crate::worker::{Announcement, Order, Worker};
+use crate::worker::{Order, Worker};
 use crate::xdp::Steering;
 use anyhow::Result;
 use aoe_common::steer::ServedKey;
@@ -71,6 +71,7 @@ impl Sockets {
 struct Handle {
     mailbox: Arc<Mailbox>,
     thread: JoinHandle<(Queue, QueueReport)>,
+    unheard: Pace,
 }
 
 impl Running {
@@ -133,15 +134,9 @@ impl Running {
 
     /// Announces these exports.
     pub(super) fn announce(&self, exports: &[usize]) {
-        let of = |index: &usize| {
-            let index = *index;
-            let audience = self.offer.export(index).record.current().audience();
-            audience.into_iter().map(move |station| (index, station))
-        };
-        let announcements: Vec<Announcement> = exports.iter().rev().flat_map(of).collect();
         // One of them does it for all: what they send leaves by the same interface.
         if let Some(worker) = self.workers.first() {
-            worker.order(Order::Announce(announcements));
+            worker.order(Order::Announce(exports.to_vec()));
         }
     }
 
@@ -187,7 +182,7 @@ impl Running {
             log.abort();
         }
         for worker in &self.workers {
-            worker.order(Order::Stop);
+            worker.mailbox.stop();
         }
         let mut counts = self.counts();
         for worker in self.workers {
@@ -243,8 +238,11 @@ impl Running {
 
 impl Handle {
     fn order(&self, order: Order) {
-        if self.mailbox.post(Message::Order(order)).is_err() {
-            warn!("a worker's mailbox is full");
+        if self.mailbox.post(Message::Order(order)).is_ok() {
+            return;
+        }
+        if let Some(others) = self.unheard.pass(Instant::now()) {
+            warn!(others, "a worker does not take orders");
         }
     }
 }
@@ -312,7 +310,7 @@ fn spawn(
             pin(cpu);
             worker.run()
         })?;
-    Ok(Handle { mailbox, thread })
+    Ok(Handle { mailbox, thread, unheard: Pace::default() })
 }
 
 /// The CPU for a queue's worker: the permitted ones in turn.

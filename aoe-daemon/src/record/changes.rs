@@ -1,7 +1,7 @@
 //! How the control plane hears that targets have changed, and others that it has dealt with it.
 
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
 
@@ -17,8 +17,8 @@ impl Changes {
     pub const SOURCES: Self = Self(1);
     /// What it announces.
     pub const ANNOUNCEMENT: Self = Self(2);
-    /// Whether its disk has failed.
-    pub const FAILURE: Self = Self(4);
+    /// The state of the file or device behind it, which other targets may share.
+    pub const BACKING: Self = Self(4);
 
     /// Whether any of these are among them.
     pub const fn include(self, others: Self) -> bool {
@@ -51,13 +51,14 @@ impl Unseen {
 #[derive(Debug, Default)]
 pub struct Bell {
     rung: Notify,
-    is_heard: AtomicBool,
     counts: Mutex<Counts>,
     dealt_with: Condvar,
 }
 
 #[derive(Debug, Default)]
 struct Counts {
+    /// Whether somebody deals with rings.
+    is_heard: bool,
     rings: u64,
     /// How many of them have been dealt with.
     dealt_with: u64,
@@ -65,8 +66,19 @@ struct Counts {
 
 impl Bell {
     /// From now on somebody [waits](Self::rung) for rings and deals with them.
-    pub fn is_heard(&self) {
-        self.is_heard.store(true, Ordering::Relaxed);
+    pub fn hear(&self) {
+        self.lock().is_heard = true;
+    }
+
+    /// From now on nobody does, and so nobody waits for that: to be called before waiting for
+    /// those who ring.
+    pub fn ignore(&self) {
+        self.lock().is_heard = false;
+        self.dealt_with.notify_all();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Counts> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits until it rings, or has rung since the last call.
@@ -76,7 +88,7 @@ impl Bell {
 
     /// Tells that a target has changed, and by which ring.
     pub(super) fn ring(&self) -> u64 {
-        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut counts = self.lock();
         counts.rings += 1;
         self.rung.notify_one();
         counts.rings
@@ -84,20 +96,16 @@ impl Bell {
 
     /// Waits until a ring has been dealt with, or for some time that is long for that.
     pub(super) fn wait(&self, ring: u64) {
-        if self.is_heard.load(Ordering::Relaxed) {
-            let counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-            // Whether it was in time makes no difference: the target itself does as it says.
-            let _ = self
-                .dealt_with
-                .wait_timeout_while(counts, PATIENCE, |counts| counts.dealt_with < ring);
-        }
+        let is_waited_for = |counts: &mut Counts| counts.is_heard && counts.dealt_with < ring;
+        // Nobody is waited for longer: whoever is late then drops frames for a moment more.
+        let _ = self.dealt_with.wait_timeout_while(self.lock(), PATIENCE, is_waited_for);
     }
 
     /// Deals with all changes up to now by calling `deal`.
     pub fn deal<T>(&self, deal: impl FnOnce() -> T) -> T {
-        let rings = self.counts.lock().unwrap_or_else(PoisonError::into_inner).rings;
+        let rings = self.lock().rings;
         let dealt = deal();
-        self.counts.lock().unwrap_or_else(PoisonError::into_inner).dealt_with = rings;
+        self.lock().dealt_with = rings;
         self.dealt_with.notify_all();
         dealt
     }
@@ -107,6 +115,7 @@ impl Bell {
 mod tests {
     use super::*;
     use std::sync::Arc;
+    use std::sync::atomic::AtomicBool;
     use std::time::Instant;
 
     #[test]
@@ -120,7 +129,7 @@ mod tests {
     #[test]
     fn whoever_rings_can_wait_until_it_is_dealt_with() {
         let bell = Arc::new(Bell::default());
-        bell.is_heard();
+        bell.hear();
         let dealt = Arc::new(AtomicBool::new(false));
         let ring = bell.ring();
         let other = std::thread::spawn({
@@ -135,5 +144,19 @@ mod tests {
         bell.wait(ring);
         bell.wait(bell.ring());
         assert!(start.elapsed() >= PATIENCE);
+    }
+
+    #[test]
+    fn nobody_waits_for_whoever_stops_listening() {
+        let bell = Arc::new(Bell::default());
+        bell.hear();
+        let start = Instant::now();
+        let waiting = std::thread::spawn({
+            let bell = Arc::clone(&bell);
+            move || (0..5).for_each(|_| bell.wait(bell.ring()))
+        });
+        bell.ignore();
+        waiting.join().unwrap();
+        assert!(start.elapsed() < 2 * PATIENCE, "it waited for every ring");
     }
 }

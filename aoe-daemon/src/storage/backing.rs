@@ -6,6 +6,7 @@ use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Seek, SeekFrom};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use thiserror::Error;
 
@@ -22,8 +23,12 @@ pub struct Backing {
     /// Whether its size says how far it goes: some special files claim to be empty.
     is_sized: bool,
     /// Set for good once a write or flush has failed: what the page cache holds is no longer what
-    /// the medium will. Held over every flush: of two at once, only one is told of a failure.
-    failed: Mutex<bool>,
+    /// the medium will.
+    failed: AtomicBool,
+    /// Held over every flush: of two at once, the kernel tells only one of a failure.
+    flushing: Mutex<()>,
+    /// Whether sequential reads are read ahead of.
+    looks_ahead: AtomicBool,
 }
 
 /// What kind of thing it is.
@@ -100,8 +105,16 @@ impl Backing {
         } else {
             Kind::File
         };
-        let (path, failed) = (path.to_owned(), Mutex::new(false));
-        Self { file, path, read_only, kind, is_sized, failed }
+        Self {
+            file,
+            path: path.to_owned(),
+            read_only,
+            kind,
+            is_sized,
+            failed: AtomicBool::new(false),
+            flushing: Mutex::new(()),
+            looks_ahead: AtomicBool::new(true),
+        }
     }
 
     /// Whether it is a file that somebody has cut before this byte.
@@ -129,18 +142,20 @@ impl Backing {
     /// The kernel's; from then on every further call fails, too, and so it does after
     /// [`fail`](Self::fail).
     pub fn sync(&self) -> io::Result<()> {
-        let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
-        if *failed {
+        let _flushing = self.flushing.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.is_failed() {
             return Err(io::Error::other("an earlier write has failed"));
         }
         let synced = self.file.sync_data();
-        *failed = synced.is_err();
+        if synced.is_err() {
+            self.failed.store(true, Ordering::SeqCst);
+        }
         synced
     }
 
     /// Notes that a write has failed: every further one has to be refused.
     pub fn fail(&self) {
-        *self.failed.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.failed.store(true, Ordering::SeqCst);
         // The kernel counts the pages that it could not write as written. Without them, reads show
         // what the medium has. Where that can't be done, they show what clients were refused.
         let _ = fadvise(&self.file, 0, None, Advice::DontNeed);
@@ -148,16 +163,27 @@ impl Backing {
 
     /// Whether a write or flush has failed, since when all writes are refused.
     pub fn is_failed(&self) -> bool {
-        *self.failed.lock().unwrap_or_else(PoisonError::into_inner)
+        self.failed.load(Ordering::SeqCst)
     }
 
-    /// What tells it apart from every other.
-    ///
-    /// # Errors
-    ///
-    /// The kernel's.
-    pub fn identity(&self) -> io::Result<Identity> {
-        Ok(Identity::of(&self.file.metadata()?))
+    /// Whether it is gone: a device that was taken away, or a file that was emptied.
+    pub(super) fn is_gone(&self) -> bool {
+        match self.kind {
+            Kind::File => self.is_cut_before(1),
+            Kind::Device { .. } => self.bytes().map_or(true, |bytes| bytes == 0),
+        }
+    }
+
+    /// Has the kernel read ahead of sequential reads, or not. That it won't is no error.
+    pub(super) fn look_ahead(&self, on: bool) {
+        let advice = if on { Advice::Normal } else { Advice::Random };
+        let _ = fadvise(&self.file, 0, None, advice);
+        self.looks_ahead.store(on, Ordering::Relaxed);
+    }
+
+    /// Whether the kernel reads ahead of sequential reads, for all who read.
+    pub fn looks_ahead(&self) -> bool {
+        self.looks_ahead.load(Ordering::Relaxed)
     }
 }
 

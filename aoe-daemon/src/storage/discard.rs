@@ -41,5 +41,7 @@ pub(super) fn discard(file: &File, kind: Kind, offset: u64, length: u64) -> Resu
 /// Whether holes can be made in this file: makes one where there is nothing, behind its end.
 pub(super) fn makes_holes(file: &File) -> bool {
     let Ok(metadata) = file.metadata() else { return false };
-    discard(file, Kind::File, metadata.len().next_multiple_of(1 << 20), 1 << 20).is_ok()
+    // Far behind it: what an administrator has allocated there beforehand is kept.
+    let offset = metadata.len().next_multiple_of(1 << 20) + (1 << 40);
+    discard(file, Kind::File, offset, 1 << 20).is_ok()
 }

@@ -6,7 +6,7 @@ use super::transfer::Transfer;
 use super::{Edited, Finished, Job, Parked, ParkedEdit};
 use crate::mailbox::{Mailbox, Message};
 use crate::record::{Changes, Record};
-use crate::target::{Fault, Operation, Outcome, Target};
+use crate::target::{Operation, Outcome, Target};
 use crossbeam_queue::ArrayQueue;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -186,8 +186,8 @@ impl Shared {
             Operation::Trim => transfer.trim(job),
             Operation::Flush => Ok(()),
             Operation::LookAhead(on) => {
-                transfer.look_ahead(on);
-                self.record.update(Changes::default(), |target| target.with_look_ahead(on));
+                transfer.image().backing.look_ahead(on);
+                self.record.update(Changes::BACKING, |target| target.with_look_ahead(on));
                 Ok(())
             }
         }
@@ -201,20 +201,20 @@ impl Shared {
         } else {
             Ok(())
         };
+        if self.transfer.image().backing.is_failed() && !self.record.current().is_failed() {
+            self.record.update(Changes::BACKING, Target::failed);
+        }
         for (parked, outcome) in batch.drain(..) {
             let outcome = if is_flushed(&parked) { outcome.and(flushed) } else { outcome };
             let Parked { job, export, home } = parked;
-            if outcome == Err(Fault::WriteFailed) && self.transfer.image().backing.is_failed() {
-                self.record.update(Changes::FAILURE, Target::failed);
-            }
             give_back(&home, Message::Finished(Finished { job, export, outcome }));
         }
     }
 
     fn edit(&self, parked: ParkedEdit) {
         let ParkedEdit { mut packet, edit, port, home } = parked;
-        let (answer, target) = self.record.edit(&port, &edit, packet.head_mut());
-        give_back(&home, Message::Edited(Edited { packet, edit, answer, target }));
+        let answer = self.record.edit(&port, &edit, packet.head_mut());
+        give_back(&home, Message::Edited(Edited { packet, edit, answer }));
     }
 
     #[expect(clippy::result_large_err, reason = "boxing what comes back would allocate")]

@@ -7,14 +7,14 @@ use crate::pace::Pace;
 use crate::target::{Fault, Outcome, Range, Request, Span, trim_ranges};
 use aoe_common::wire::SECTOR_SIZE;
 use aoe_xsk::{MAX_CHUNKS, Packet};
-use rustix::fs::{Advice, fadvise};
 use rustix::io::{Errno, ReadWriteFlags, preadv, preadv2, pwritev};
 use std::io::{IoSlice, IoSliceMut};
 use std::time::Instant;
 use tracing::error;
 
-/// Bytes that are read at once only to see whether they can be.
-const VERIFY_PIECE: usize = 64 << 10;
+/// Most bytes that are read only to see whether they can be: who asks for more has the range
+/// checked. A frame must not keep the writes behind it waiting for tens of megabytes.
+const MOST_VERIFIED: usize = 128 << 10;
 
 /// An image with what it takes to read and write it, for any number of threads.
 pub(super) struct Transfer {
@@ -53,15 +53,8 @@ impl Transfer {
 
     /// Reads sectors that nobody gets to see.
     pub(super) fn verify(&self, span: Span) -> Outcome {
-        let mut buffer = vec![0; VERIFY_PIECE];
-        let (mut lba, mut left) = (span.lba, span.sectors as usize * SECTOR_SIZE);
-        while left > 0 {
-            let piece = left.min(VERIFY_PIECE);
-            self.read_into(&mut [IoSliceMut::new(&mut buffer[..piece])], lba)?;
-            lba += (piece / SECTOR_SIZE) as u64;
-            left -= piece;
-        }
-        Ok(())
+        let mut buffer = vec![0; MOST_VERIFIED.min(span.sectors as usize * SECTOR_SIZE)];
+        self.read_into(&mut [IoSliceMut::new(&mut buffer)], span.lba)
     }
 
     fn read_into(&self, mut left: &mut [IoSliceMut<'_>], lba: u64) -> Outcome {
@@ -71,13 +64,14 @@ impl Transfer {
         while !left.is_empty() {
             match preadv(&self.image.backing.file, left, position) {
                 // Somebody has truncated the file.
-                Ok(0) => return Err(Fault::OutOfRange),
+                Ok(0) => return Err(self.missing()),
                 // What follows may be unreadable: the kernel says so when it is asked again.
                 Ok(bytes) => {
                     IoSliceMut::advance_slices(&mut left, bytes);
                     position += bytes as u64;
                 }
                 Err(Errno::INTR) => {}
+                Err(reason) if self.image.backing.is_gone() => return Err(self.gone(reason)),
                 Err(reason) => {
                     if let Some(others) = self.read_errors.pass(Instant::now()) {
                         let path = self.image.backing.path.display();
@@ -142,13 +136,31 @@ impl Transfer {
                 let path = backing.path.display();
                 error!(%path, others, "the file was truncated: writes behind its end are refused");
             }
-            return Err(Fault::OutOfRange);
+            return Err(self.missing());
         }
         Ok(())
     }
 
+    /// What becomes of a request behind the end of a file that somebody has cut: the client may try
+    /// again where nothing is left of it.
+    fn missing(&self) -> Fault {
+        if self.image.backing.is_gone() { Fault::Unavailable } else { Fault::OutOfRange }
+    }
+
+    /// What becomes of a request to a device that is gone: the client may try again.
+    fn gone(&self, reason: Errno) -> Fault {
+        if let Some(others) = self.cut.pass(Instant::now()) {
+            error!(path = %self.image.backing.path.display(), %reason, others, "the device is gone");
+        }
+        Fault::Unavailable
+    }
+
     /// What a failed change comes to.
     fn not_changed(&self, reason: Errno) -> Fault {
+        // Nothing was taken on that could be lost.
+        if matches!(reason, Errno::NXIO | Errno::NODEV) {
+            return self.gone(reason);
+        }
         if !matches!(reason, Errno::NOSPC | Errno::DQUOT) {
             return self.fail(&reason.to_string());
         }
@@ -176,12 +188,6 @@ impl Transfer {
             "writing failed: every further write is refused until the daemon is restarted"
         );
         Fault::WriteFailed
-    }
-
-    /// Has the kernel read ahead of sequential reads, or not. That it won't is no error.
-    pub(super) fn look_ahead(&self, on: bool) {
-        let advice = if on { Advice::Normal } else { Advice::Random };
-        let _ = fadvise(&self.image.backing.file, 0, None, advice);
     }
 }
 

@@ -2,7 +2,6 @@
 
 use super::reply::Reply;
 use super::{Port, Target};
-use aoe_common::steer::Framing;
 use aoe_common::wire::config::sub_command;
 use aoe_common::wire::{
     AoeHeader, ETHER_TYPE_AOE, ETHER_TYPE_VLAN, ETHERNET_HEADER, EthernetHeader, Mac, VlanTag,
@@ -13,13 +12,15 @@ use zerocopy::IntoBytes;
 impl Target {
     /// Who is told of the target: all that may talk to it, by one broadcast where that is
     /// everybody.
-    pub fn audience(&self) -> Vec<Mac> {
-        let listed = match (self.lists.mask.as_slice(), self.access.allow()) {
-            ([], []) => return vec![Mac::BROADCAST],
-            ([], allow) => allow,
-            (mask, _) => mask,
-        };
-        listed.iter().copied().filter(|station| self.access.admits(*station)).collect()
+    pub fn audience(&self) -> impl Iterator<Item = Mac> {
+        let (listed, everybody): (&[Mac], _) =
+            match (self.lists.mask.as_slice(), self.access.allow()) {
+                ([], []) => (&[], Some(Mac::BROADCAST)),
+                ([], allow) => (allow, None),
+                (mask, _) => (mask, None),
+            };
+        let admitted = |station: &Mac| self.access.admits(*station);
+        listed.iter().copied().filter(admitted).chain(everybody)
     }
 
     /// Writes an announcement to this station, and tells its length; `None` where the link does
@@ -32,15 +33,15 @@ impl Target {
         if port.max_sectors == 0 || !self.config_fits(port) {
             return None;
         }
-        let Framing { aoe_offset, .. } = self.frame_headers(to, head);
+        let aoe_offset = self.write_headers(to, head);
         let reply = Reply::to_request(head, aoe_offset, port.mac, self.address);
         let header = self.config_header(port, sub_command::READ);
         Some(reply.argument(&header, &self.lists.config_string))
     }
 
-    /// Writes the headers of the query that an announcement would be the reply to: from the
-    /// station that it goes to, with tag 0.
-    fn frame_headers(&self, station: Mac, head: &mut [u8]) -> Framing {
+    /// Writes the headers of the query that an announcement would be the reply to, from the station
+    /// that it goes to, with tag 0. Returns where the AoE header begins.
+    fn write_headers(&self, station: Mac, head: &mut [u8]) -> usize {
         let ether_type = if self.vlan == 0 { ETHER_TYPE_AOE } else { ETHER_TYPE_VLAN };
         let ethernet = EthernetHeader {
             destination: Mac::BROADCAST,
@@ -63,6 +64,6 @@ impl Target {
             tag: [0; 4],
         };
         head[aoe_offset..aoe_offset + size_of::<AoeHeader>()].copy_from_slice(aoe.as_bytes());
-        Framing { aoe_offset, vlan_id: self.vlan }
+        aoe_offset
     }
 }

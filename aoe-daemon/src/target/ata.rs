@@ -143,7 +143,7 @@ impl Target {
         data: &[u8],
     ) -> Result<Decision<'_>, Refusal> {
         let command = Command::decode(ata);
-        // Whom the disk is reserved for may look at what it is.
+        // Whom the disk is reserved from may look at what it is.
         if self.is_reserved_from(context.source) && !matches!(command, Some(Command::Identify)) {
             return Err(Refusal::Aoe(AoeError::TargetReserved));
         }
@@ -231,6 +231,10 @@ impl Target {
     }
 
     fn check_range(&self, lba: u64, sectors: u64, limit: &AddressLimit) -> Result<(), Refusal> {
+        // The file or device is gone, and may come back: the client may try again.
+        if self.reachable == 0 {
+            return Err(Refusal::Aoe(AoeError::DeviceUnavailable));
+        }
         if lba + sectors > self.reachable.min(limit.0) {
             return Err(Refusal::Fault(Fault::OutOfRange));
         }

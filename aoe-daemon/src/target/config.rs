@@ -14,7 +14,9 @@ impl Target {
         let sub_command = query.sub_command();
         let stored = &self.lists.config_string;
         // Only a read does without the string; common tools send rubbish there.
-        if sub_command != sub_command::READ && sub_command <= sub_command::FORCE_SET {
+        let is_known = sub_command <= sub_command::FORCE_SET;
+        let edits = matches!(sub_command, sub_command::SET | sub_command::FORCE_SET);
+        if sub_command != sub_command::READ && is_known {
             let Some(string) = string(query, rest) else {
                 return Step::Ignore(Ignored::Short);
             };
@@ -25,12 +27,17 @@ impl Target {
                 sub_command::PREFIX if !stored.starts_with(string) => {
                     return Step::Ignore(Ignored::OtherString);
                 }
-                sub_command::SET => return context.persist(Kind::SetConfig),
-                sub_command::FORCE_SET => return context.persist(Kind::ForceConfig),
+                sub_command::SET if !context.wildcard => {
+                    return Step::Persist(context.edit(Kind::SetConfig));
+                }
+                sub_command::FORCE_SET if !context.wildcard => {
+                    return Step::Persist(context.edit(Kind::ForceConfig));
+                }
                 _ => {}
             }
         }
-        if sub_command > sub_command::FORCE_SET {
+        // A wildcard would mark every disk at once, and no client needs it.
+        if !is_known || edits {
             let reply = self.reply(context, head);
             return Step::Reply(reply.refuse(AoeError::BadArgument, size_of::<ConfigHeader>()));
         }

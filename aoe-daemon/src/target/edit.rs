@@ -1,7 +1,7 @@
 //! Edits of what a target remembers: accepted with a frame, answered once they are durable.
 
-use super::{Context, Lists, Port, Target, config, mask, reserve};
-use crate::target::reply::Reply;
+use super::reply::Reply;
+use super::{Lists, Port, Target, argument, config, mask, reserve};
 use aoe_common::wire::config::{ConfigHeader, sub_command};
 use aoe_common::wire::mac_mask::{MaskError, mask_capacity, mask_command};
 use aoe_common::wire::reserve::reserve_command;
@@ -63,8 +63,7 @@ impl Target {
     /// What an edit comes to that [`accept`](Self::accept) has found in the frame with this head.
     pub fn revise(&self, port: &Port, edit: &Edit, head: &[u8]) -> Revision {
         let Edit { kind, aoe_offset, length, source } = *edit;
-        let context = Context { port, aoe_offset, length, source, wildcard: false };
-        let argument = context.argument(head);
+        let argument = argument(head, aoe_offset, length);
         let mut lists = self.lists.clone();
         let answer = match kind {
             Kind::SetConfig if !lists.config_string.is_empty() => {

@@ -21,8 +21,9 @@ impl Target {
                 let reply = self.reply(context, head);
                 Step::Reply(reply.mask_list(mask_command::READ, &self.lists.mask))
             }
-            mask_command::EDIT if directives(header, rest).is_some() => {
-                context.persist(Kind::EditMask)
+            // By a wildcard one frame could lock everybody out of every disk.
+            mask_command::EDIT if !context.wildcard && directives(header, rest).is_some() => {
+                Step::Persist(context.edit(Kind::EditMask))
             }
             _ => {
                 let reply = self.reply(context, head);

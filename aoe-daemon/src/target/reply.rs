@@ -190,7 +190,9 @@ const fn wire_form(fault: Fault) -> WireForm {
         Fault::OutOfRange => WireForm::Registers(FAILED, error::IDNF),
         Fault::ReadFailed => WireForm::Registers(FAILED, error::UNC),
         Fault::WriteFailed => WireForm::Registers(FAILED | status::DF, error::ABRT),
-        // Whoever sends replies sends none to a masked source.
+        // An AoE error has the client try again.
+        Fault::Unavailable => WireForm::Aoe(AoeError::DeviceUnavailable),
+        // Nobody tells a masked source anything: see `Target::finish`.
         Fault::Reserved | Fault::Masked => WireForm::Aoe(AoeError::TargetReserved),
     }
 }

@@ -132,6 +132,8 @@ pub enum Fault {
     ReadFailed,
     /// The data could not be made durable.
     WriteFailed,
+    /// The file or device behind the disk is gone, and may come back.
+    Unavailable,
     /// Others have come to hold the target reserved before its turn came.
     Reserved,
     /// Its source has come to be masked before its turn came: there is no answer.

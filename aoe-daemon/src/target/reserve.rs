@@ -11,7 +11,8 @@ impl Target {
         let Ok((header, rest)) = ReserveHeader::ref_from_prefix(context.argument(head)) else {
             return Step::Ignore(Ignored::Short);
         };
-        let is_whole = stations(header, rest).is_some();
+        // By a wildcard one frame could take every disk from everybody.
+        let is_good = !context.wildcard && stations(header, rest).is_some();
         match header.command {
             reserve_command::READ if !self.reservation_fits(context.port) => {
                 Step::Ignore(Ignored::NarrowLink)
@@ -20,8 +21,10 @@ impl Target {
                 let reply = self.reply(context, head);
                 Step::Reply(reply.reservation(reserve_command::READ, &self.lists.reserved))
             }
-            reserve_command::SET if is_whole => context.persist(Kind::SetReserved),
-            reserve_command::FORCE_SET if is_whole => context.persist(Kind::ForceReserved),
+            reserve_command::SET if is_good => Step::Persist(context.edit(Kind::SetReserved)),
+            reserve_command::FORCE_SET if is_good => {
+                Step::Persist(context.edit(Kind::ForceReserved))
+            }
             _ => {
                 let reply = self.reply(context, head);
                 Step::Reply(reply.refuse(AoeError::BadArgument, size_of::<ReserveHeader>()))

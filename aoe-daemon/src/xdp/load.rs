@@ -1,6 +1,6 @@
 //! Loading the XDP program into the kernel.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error as StdError;
 use std::io;
 
@@ -71,7 +71,7 @@ impl Steering {
         program.load().map_err(EbpfError::from)?;
         let maps = Maps::take(&mut ebpf)?;
         let (targets, sources) = (BTreeSet::new(), BTreeSet::new());
-        Ok(Self { ebpf, attached: None, targets, sources, maps })
+        Ok(Self { ebpf, attached: None, targets, filters: BTreeMap::new(), sources, maps })
     }
 }
 

@@ -172,7 +172,7 @@ fn announcements_are_replies_that_nobody_asked_for() {
     ];
     for (export, (expected, shortest)) in rig.exports.iter().zip(expected.into_iter().zip([60, 64]))
     {
-        let audience = export.target.audience();
+        let audience: Vec<_> = export.target.audience().collect();
         assert_eq!(audience, [Mac::BROADCAST]);
         let mut head = [0xA5; HEAD_CAPACITY];
         let length = export.target.announce(&rig.port, audience[0], &mut head).unwrap();

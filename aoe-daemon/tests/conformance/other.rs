@@ -4,7 +4,7 @@ use super::support::frame::{Frame, Registers, hex, pattern};
 use super::support::rig::Rig;
 use super::{answers, answers_without_disk};
 use aoe_daemon::target::identify::Description;
-use aoe_daemon::target::{Operation, Span, Target};
+use aoe_daemon::target::{Fault, Lists, Operation, Span, Target};
 
 #[test]
 fn e1_e2_flushes_reach_the_disk() {
@@ -292,11 +292,42 @@ fn wildcards_only_ask() {
     let others = [0x40, 0x42, 0xE0, 0xE1, 0xE2, 0xE3, 0xE6, 0xE7, 0xEA, 0xEF];
     let others =
         others.map(|opcode| Frame::ata(Registers { count: 1, ..Registers::command(opcode) }));
-    for request in [write, trim(&[(0, 1)])].into_iter().chain(others) {
+    let edits = [
+        (Frame::request(1, [0, 0, 0, 0, 0, 3, 0, 1, b'x']), 8),
+        (Frame::request(1, [0, 0, 0, 0, 0, 4, 0, 1, b'x']), 8),
+        (Frame::request(2, [0, 1, 0, 1, 0, 1, 2, 0, 0, 0, 0, 9]), 4),
+        (Frame::request(3, [1, 1, 2, 0, 0, 0, 0, 9]), 2),
+        (Frame::request(3, [2, 0]), 2),
+    ];
+    let commands = [write, trim(&[(0, 1)])].into_iter().chain(others).map(|frame| (frame, 12));
+    for (request, kept) in commands.chain(edits) {
         for (shelf, slot) in [(0xFFFF, 0xFF), (0, 0xFF), (0xFFFF, 1)] {
             let request = request.clone().to(shelf, slot);
-            let reply = request.error(2, 12);
-            answers_without_disk(&mut rig, &format!("{:x}", request.argument[3]), &request, &reply);
+            let reply = request.error(2, kept);
+            answers_without_disk(&mut rig, &format!("{:x?}", request.argument), &request, &reply);
         }
     }
+    assert_eq!(*rig.export().lists(), Lists::default());
+}
+
+/// D37: a disk whose file or device is gone has the client try again, and comes back.
+#[test]
+fn d37_a_disk_that_is_gone_is_unavailable() {
+    let mut rig = Rig::new(1500);
+    rig.export().change(|target| target.with_reachable(0));
+    let write = Frame::ata(Registers::write48(5, 1)).with_data(&pattern(2, 1));
+    let verify = Frame::ata(Registers { count: 1, ..Registers::command(0x42) });
+    let requests = [Frame::ata(Registers::read48(0, 1)), write, verify, trim(&[(0, 1)])];
+    for request in &requests {
+        answers_without_disk(&mut rig, "D37", request, &request.error(3, 12));
+    }
+    let identify = rig.ask_one(&Frame::ata(Registers::command(0xEC)).bytes()).unwrap();
+    assert_eq!((identify[14], identify.len()), (0x18, 548), "it can still be looked at");
+    rig.export().change(|target| target.with_reachable(2048));
+    for request in &requests {
+        assert_eq!(rig.ask_one(&request.bytes()).unwrap()[27], 0x40, "it has come back");
+    }
+    let mut lost = Rig::new(1500);
+    lost.disk().fault = Some(Fault::Unavailable);
+    answers(&mut lost, "lost", &requests[0], &requests[0].error(3, 12));
 }

@@ -84,14 +84,18 @@ impl Bench {
         assert!(self.disk().park_edit(ParkedEdit { packet, edit, port: PORT, home }).is_ok());
     }
 
-    /// The next edit that comes home, as the reply to it.
-    pub(crate) fn await_edited(&mut self) -> Vec<u8> {
+    /// The next edit that comes home, as the reply to it, if there is one.
+    pub(crate) fn await_edited(&mut self) -> Option<Vec<u8>> {
         let Message::Edited(edited) = self.await_message() else { panic!("no edit came home") };
-        let Edited { mut packet, edit, answer, target } = edited;
+        let Edited { mut packet, edit, answer } = edited;
+        let Some((answer, target)) = answer else {
+            self.umem.recycle(packet);
+            return None;
+        };
         let length = target.finish_edit(&PORT, &edit, packet.head_mut(), answer).unwrap();
         let reply = packet.head_mut()[..length].to_vec();
         self.umem.recycle(packet);
-        reply
+        Some(reply)
     }
 
     /// Parks a job; `number` comes back as its export.

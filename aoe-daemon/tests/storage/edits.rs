@@ -44,12 +44,12 @@ fn what_is_answered_is_on_the_disk() {
     let mut bench = bench(directory.path());
     for string in [&b"hello"[..], b"", b"again"] {
         bench.park_edit(&set_string(string));
-        let reply = bench.await_edited();
+        let reply = bench.await_edited().unwrap();
         assert_eq!(&reply[32..32 + string.len()], string);
         assert_eq!(remembered(directory.path()).config_string, string);
     }
     bench.park_edit(&reserve_for(OTHER));
-    assert_eq!(bench.await_edited()[24..32], [2, 1, 2, 0, 0, 0, 0, 9]);
+    assert_eq!(bench.await_edited().unwrap()[24..32], [2, 1, 2, 0, 0, 0, 0, 9]);
     bench.park_edit(&mask_all_but(CLIENT));
     bench.await_edited();
     let lists = remembered(directory.path());
@@ -64,11 +64,11 @@ fn an_edit_that_can_not_be_kept_changes_nothing() {
     // The new state can't be written where a directory is.
     fs::create_dir(directory.path().join("state/e0.1.json.new")).unwrap();
     bench.park_edit(&set_string(b"hello"));
-    let reply = bench.await_edited();
+    let reply = bench.await_edited().unwrap();
     assert_eq!((reply[14], reply[15], &reply[30..32]), (0x1C, 3, &[0, 0][..]));
     assert!(bench.record.current().lists().config_string.is_empty());
     bench.park_edit(&mask_all_but(OTHER));
-    assert_eq!(bench.await_edited()[24..28], [0, 1, 1, 0]);
+    assert_eq!(bench.await_edited().unwrap()[24..28], [0, 1, 1, 0]);
     assert!(bench.record.current().admits(Mac(CLIENT)));
 }
 
@@ -97,4 +97,19 @@ fn what_comes_after_an_edit_meets_what_it_made() {
         assert!(image[..512] == pattern(2, 1)[..], "the write before it");
         assert!(image[512..1024] == pattern(1, 64)[512..1024], "the write after it");
     }
+}
+
+/// Whoever has been masked is not let in again by what he sent meanwhile.
+#[test]
+fn an_edit_of_a_station_that_was_masked_meanwhile_is_not_carried_out() {
+    let directory = TempDir::new().unwrap();
+    let mut bench = bench(directory.path());
+    bench.park_edit(&mask_all_but(OTHER));
+    bench.park_edit(&mask_all_but(CLIENT));
+    bench.park_edit(&reserve_for(CLIENT));
+    assert!(bench.await_edited().is_some());
+    assert_eq!(bench.await_edited(), None);
+    assert_eq!(bench.await_edited(), None);
+    let lists = remembered(directory.path());
+    assert_eq!((lists.mask, lists.reserved), (vec![Mac(OTHER)], vec![]));
 }

@@ -32,7 +32,8 @@ fn no_message_is_slept_over() {
         for _ in 0..POSTERS {
             scope.spawn(|| {
                 for _ in 0..MESSAGES {
-                    let posted = || mailbox.post(Message::Order(Order::Stop)).is_ok();
+                    let posted =
+                        || mailbox.post(Message::Order(Order::Announce(Vec::new()))).is_ok();
                     while !posted() && !over.load(Ordering::Relaxed) {
                         std::thread::yield_now();
                     }
@@ -77,7 +78,7 @@ fn whoever_may_sleep_is_rung_for() {
         scope.spawn(|| {
             for round in 1..=ROUNDS {
                 wait_for(round, &started);
-                let _ = mailbox.post(Message::Order(Order::Stop));
+                let _ = mailbox.post(Message::Order(Order::Announce(Vec::new())));
                 posted.store(round, Ordering::Release);
             }
         });
@@ -105,7 +106,7 @@ fn is_rung(mailbox: &Mailbox) -> bool {
 fn orders_leave_the_jobs_their_room() {
     let mut bench = bench();
     let mailbox = Mailbox::new(4).unwrap();
-    while mailbox.post(Message::Order(Order::Stop)).is_ok() {}
+    while mailbox.post(Message::Order(Order::Announce(Vec::new()))).is_ok() {}
     for number in 0..4 {
         let job = finished(&mut bench);
         assert!(mailbox.post(Message::Finished(job)).is_ok(), "no room for job {number}");

@@ -101,7 +101,10 @@ impl Model {
     fn config(&mut self, asked: &Asked<'_>) -> Option<Vec<u8>> {
         let header = asked.argument.get(..8)?;
         let command = header[5] & 0x0F;
-        if command > 4 {
+        let bad = command > 4 || asked.wildcard && command > 2;
+        let length = usize::from(u16::from_be_bytes([header[6], header[7]]));
+        let is_whole = length <= 1024 && asked.argument.len() >= 8 + length;
+        if bad && (command > 4 || is_whole) {
             return Some(self.reply(asked, 2, header));
         }
         let mut error = 0;
@@ -129,7 +132,7 @@ impl Model {
         let directives = asked.argument.get(4..4 + 8 * usize::from(header[3]));
         let stopped = match (header[1], directives) {
             (0, _) => None,
-            (1, Some(directives)) => self.edit_mask(directives),
+            (1, Some(directives)) if !asked.wildcard => self.edit_mask(directives),
             _ => return Some(self.reply(asked, 2, &[0, header[1], header[2], header[3]])),
         };
         if let Some((error, done)) = stopped {
@@ -177,6 +180,7 @@ impl Model {
         let mut error = 0;
         match (header[0], stations) {
             (0, _) => {}
+            _ if asked.wildcard => return Some(self.reply(asked, 2, header)),
             (1, Some(_)) if self.is_kept_from(asked.source) => error = 6,
             (1 | 2, Some(stations)) => {
                 let macs = stations.chunks(6).map(|mac| mac.try_into().expect("six bytes"));

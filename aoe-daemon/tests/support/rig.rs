@@ -228,7 +228,10 @@ impl Rig {
                         _ => {}
                     }
                     let head = &mut buffer[..HEAD_CAPACITY];
-                    export.target.finish(port, request, head, outcome)
+                    match export.target.finish(port, request, head, outcome) {
+                        Some(length) => length,
+                        None => continue,
+                    }
                 }
                 Step::Persist(edit) => match export.edit(port, &edit, head) {
                     Some(length) => length,
