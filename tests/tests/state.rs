@@ -219,7 +219,7 @@ fn without_space_an_edit_is_refused_and_the_old_state_stays() -> Result<()> {
     let filler = rig.state().join("filler");
     fill(&filler)?;
     rig.expect_no_edits(&daemon)?;
-    let line = daemon.process.wait_for_line("not remembered", SOON)?;
+    let line = daemon.process.wait_for_line("can't be remembered", SOON)?;
     ensure!(line.contains("ERROR") && line.contains("e0.1"), "{line}");
     daemon.kill()?;
     let daemon = rig.setup().start()?;

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use anyhow::{Result, ensure};
 use aoe_tests::frame::Request;
 
-use crate::{Counts, Rig, SILENCE, Stations, until_dropped};
+use crate::{Counts, Rig, SILENCE, Stations, expect_dropped};
 
 /// Exports with a list each.
 const EXPORTS: u8 = 140;
@@ -41,7 +41,7 @@ fn what_the_kernel_has_no_room_for_is_masked_all_the_same() -> Result<()> {
     }
     let daemon = rig.serve_config(&exports)?;
     for (shelf, slot) in [(0, 0), (0, 119), (1, 0)] {
-        until_dropped(&daemon, &mut intruder, &Request::config(shelf, slot))?;
+        expect_dropped(&daemon, &mut intruder, &Request::config(shelf, slot))?;
         friend.ask(&Request::config(shelf, slot))?;
     }
     for (shelf, slot, targets) in [(1, 19, 1), (0xffff, 0xff, u64::from(EXPORTS))] {

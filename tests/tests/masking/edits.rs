@@ -5,7 +5,7 @@ use aoe_tests::frame::Request;
 use aoe_tests::wire::Shape;
 
 use crate::{
-    FRIEND_PORT, LINK_LIMIT, Rig, SILENCE, STRANGER, Stations, answers_soon, flood, until_dropped,
+    FRIEND_PORT, LINK_LIMIT, Rig, SILENCE, STRANGER, Stations, answers_soon, expect_dropped, flood,
 };
 
 #[test]
@@ -37,46 +37,42 @@ fn lists_of_the_configuration_hold_whatever_the_wire_says() -> Result<()> {
     for address in ["e0.1", "e0.2"] {
         client.run(&["mask", "add", address, &friend.mac_text(), &intruder.mac_text()])?;
     }
-    // Long enough for the list to be in force.
     client.run(&["mask", "add", "e0.3", &friend.mac_text()])?;
-    until_dropped(&daemon, &mut intruder, &Request::config(0, 3))?;
+    expect_dropped(&daemon, &mut intruder, &Request::config(0, 3))?;
     for slot in [1, 2] {
         ensure!(intruder.ask_for(&Request::config(0, slot), SILENCE)?.is_empty(), "e0.{slot}");
-        until_dropped(&daemon, &mut intruder, &Request::config(0, slot))?;
+        expect_dropped(&daemon, &mut intruder, &Request::config(0, slot))?;
         friend.ask(&Request::config(0, slot))?;
     }
     // But shut out whom it lets in.
     client.run(&["mask", "add", "e0.1", "--force", STRANGER])?;
     client.run(&["mask", "remove", "e0.1", "--force", &friend.mac_text()])?;
-    until_dropped(&daemon, &mut friend, &Request::config(0, 1))?;
+    expect_dropped(&daemon, &mut friend, &Request::config(0, 1))?;
     daemon.stop()?;
     Ok(())
 }
 
 #[test]
 #[ignore = "needs root and network namespaces: cargo xtask test runs it"]
-fn an_edited_list_is_in_force_within_a_second() -> Result<()> {
+fn an_edited_list_is_in_force_when_the_edit_is_answered() -> Result<()> {
     let rig = Rig::new()?;
     let daemon = rig.serve(1)?;
     let Stations { friend, mut intruder } = rig.stations()?;
     let client = rig.friend()?;
     let request = Request::config(0, 1);
     intruder.ask(&request)?;
-    for _ in 0..2 {
+    for _ in 0..3 {
         client.run(&["mask", "add", "e0.1", &friend.mac_text()])?;
-        // The target itself is deaf at once.
-        ensure!(intruder.ask_for(&request, SILENCE)?.is_empty(), "it is answered");
-        until_dropped(&daemon, &mut intruder, &request)?;
+        expect_dropped(&daemon, &mut intruder, &request)?;
         client.run(&["mask", "add", "e0.1", &intruder.mac_text()])?;
-        answers_soon(&mut intruder, &request)?;
+        intruder.ask(&request)?;
         client.run(&["mask", "remove", "e0.1", &intruder.mac_text()])?;
-        until_dropped(&daemon, &mut intruder, &request)?;
+        expect_dropped(&daemon, &mut intruder, &request)?;
         client.run(&["mask", "clear", "e0.1"])?;
-        answers_soon(&mut intruder, &request)?;
+        intruder.ask(&request)?;
     }
     // What the administrator clears, too.
     client.run(&["mask", "add", "e0.1", &friend.mac_text()])?;
-    until_dropped(&daemon, &mut intruder, &request)?;
     daemon.clear(&["e0.1", "--mask"])?.success()?;
     answers_soon(&mut intruder, &request)?;
     daemon.stop()?;
@@ -100,7 +96,7 @@ fn a_list_holds_on_an_interface_that_comes_back() -> Result<()> {
     // Both stations have other addresses now.
     let Stations { mut friend, mut intruder } = rig.stations()?;
     flood(&daemon, &mut intruder, &Request::config(0, 1))?;
-    until_dropped(&daemon, &mut friend, &Request::config(0xffff, 0xff))?;
+    expect_dropped(&daemon, &mut friend, &Request::config(0xffff, 0xff))?;
     daemon.stop()?;
     Ok(())
 }

@@ -5,7 +5,7 @@ use std::fs;
 use anyhow::{Result, ensure};
 use aoe_tests::frame::{Frame, Request, opcode};
 
-use crate::{Counts, Rig, SILENCE, Stations, flood, until_dropped};
+use crate::{Counts, Rig, SILENCE, Stations, expect_dropped, flood};
 
 #[test]
 #[ignore = "needs root and network namespaces: cargo xtask test runs it"]
@@ -21,7 +21,7 @@ fn a_flood_from_a_masked_station_ends_in_the_kernel() -> Result<()> {
     flood(&daemon, &mut intruder, &Request::ata(0, 2, opcode::WRITE, 0, &[0xff; 512]))?;
     // Whom no export of a wildcard admits, that does not pass either.
     for (shelf, slot) in [(0xffff, 0xff), (0, 0xff), (0xffff, 1)] {
-        until_dropped(&daemon, &mut intruder, &Request::config(shelf, slot))?;
+        expect_dropped(&daemon, &mut intruder, &Request::config(shelf, slot))?;
     }
     flood(&daemon, &mut intruder, &Request::config(0xffff, 0xff))?;
     // Nobody else has noticed.
@@ -39,7 +39,7 @@ fn a_wildcard_that_one_export_admits_is_answered_by_that_one_only() -> Result<()
     let daemon = rig.serve(2)?;
     let Stations { friend, mut intruder } = rig.stations()?;
     rig.friend()?.run(&["mask", "add", "e0.1", &friend.mac_text()])?;
-    until_dropped(&daemon, &mut intruder, &Request::config(0, 1))?;
+    expect_dropped(&daemon, &mut intruder, &Request::config(0, 1))?;
 
     for (shelf, slot) in [(0xffff, 0xff), (0, 0xff)] {
         let before = Counts::of(&daemon)?;
