@@ -1,15 +1,11 @@
 //! A station that sends any frames from one interface, and sees what comes to it.
 
 use std::collections::VecDeque;
-use std::fs::File;
 use std::io::{ErrorKind, IoSlice};
-use std::os::fd::AsFd;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use aoe_xsk::{BATCH_FRAMES, PacketSocket, ReceiveBatch};
-use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use crate::frame::{BROADCAST, Frame, Request};
 use crate::namespace::Namespace;
@@ -33,7 +29,7 @@ pub struct Station {
 impl Station {
     /// The station whose interface this is.
     pub fn new(namespace: &Namespace, interface: &str) -> Result<Self> {
-        let socket = within(namespace, || Ok(PacketSocket::open(interface)?))?;
+        let socket = namespace.within(|| Ok(PacketSocket::open(interface)?))?;
         let batch = ReceiveBatch::new(LONGEST);
         Ok(Self { socket, batch, waiting: VecDeque::new(), tag: 0x8000_0000 })
     }
@@ -137,16 +133,4 @@ impl Station {
         let tag = self.send(request)?;
         self.collect(limit, |frame| frame.is_response() && frame.tag() == tag)
     }
-}
-
-/// Does something in a network namespace. Sockets stay where they were made.
-fn within<T: Send>(namespace: &Namespace, work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
-    let file = File::open(format!("/var/run/netns/{}", namespace.name()))?;
-    thread::scope(|scope| {
-        let thread = scope.spawn(|| {
-            move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network))?;
-            work()
-        });
-        thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-    })
 }
