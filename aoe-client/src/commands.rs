@@ -128,16 +128,33 @@ pub(crate) struct Search {
 /// A port that was found, and what IDENTIFY DEVICE says by it.
 pub(crate) struct Found {
     pub(crate) target: Target,
-    pub(crate) disk: Result<Disk, Error>,
+    pub(crate) disk: Result<Size, Error>,
+}
+
+/// What there is to list of a disk.
+pub(crate) struct Size {
+    /// Sectors of 512 bytes.
+    pub(crate) sectors: u64,
+    /// Most sectors in one request: what both ends of the path can take.
+    pub(crate) sector_limit: u8,
 }
 
 impl Search {
     /// Discovers on all interfaces at once and identifies every disk. Sorted by address.
     pub(crate) fn run(&self) -> Result<Vec<Found>, Error> {
         let timeout = Duration::from_millis(self.timeout);
-        let discover =
-            |interface: &str| Initiator::open(interface)?.discover(Destination::EVERY, timeout);
-        let answers: Vec<_> = thread::scope(|scope| {
+        let discover = |interface: &str| {
+            let mut initiator = Initiator::open(interface)?;
+            let targets = initiator.discover(Destination::EVERY, timeout)?;
+            let identified = targets.into_iter().map(|target| {
+                let identify = initiator.identify(&target, timeout);
+                let sector_limit = target.sector_count.min(initiator.sector_limit());
+                let disk = identify.map(|data| Size { sectors: data.sectors(), sector_limit });
+                Found { disk, target }
+            });
+            Ok(identified.collect::<Vec<_>>())
+        };
+        let answers: Vec<Result<Vec<Found>, Error>> = thread::scope(|scope| {
             let searches: Vec<_> = self
                 .interfaces
                 .iter()
@@ -145,14 +162,12 @@ impl Search {
                 .collect();
             searches.into_iter().map(|search| search.join().expect("a search panicked")).collect()
         });
-        let mut targets = Vec::new();
+        let mut found = Vec::new();
         for answer in answers {
-            targets.extend(answer?);
+            found.extend(answer?);
         }
-        targets.sort_by_key(|target| target.address);
-        let options = Options { patience: timeout, ..Options::default() };
-        let identify = |target: Target| Found { disk: Disk::connect(&target, options), target };
-        Ok(targets.into_iter().map(identify).collect())
+        found.sort_by_key(|found: &Found| found.target.address);
+        Ok(found)
     }
 
     /// Why there is nothing to tell.

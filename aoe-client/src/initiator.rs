@@ -4,6 +4,7 @@ use std::io::{self, IoSlice};
 use std::time::{Duration, Instant};
 
 use aoe_common::address::{Address, Destination};
+use aoe_common::wire::identify::Identify;
 use aoe_common::wire::{Mac, sectors_per_frame};
 use aoe_xsk::{BATCH_FRAMES, PacketSocket, ReceiveBatch};
 
@@ -147,6 +148,39 @@ impl Initiator {
             },
         )?;
         Ok(target.expect("an exchange ends when its only question is answered"))
+    }
+
+    /// What the disk behind a target says of itself, as [`Disk::connect`](crate::Disk::connect)
+    /// asks it, without an interface for each.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Timeout`] if there is no answer within `patience`, [`Error::Failed`] if it is an
+    /// error; or the interface fails.
+    pub fn identify(&mut self, target: &Target, patience: Duration) -> Result<Identify, Error> {
+        let mut outstanding = Outstanding::new(self.path_to(target), 1, patience);
+        let mut question = Some((Operation::Identify, &[][..]));
+        let mut identify = None;
+        self.exchange(
+            &mut outstanding,
+            target.address,
+            || question.take(),
+            |reply| {
+                if let Answer::Data(data) = reply.answer {
+                    identify = data.try_into().ok().map(Identify);
+                }
+            },
+        )?;
+        Ok(identify.expect("an exchange ends when its only question is answered"))
+    }
+
+    /// The way to a target.
+    pub(crate) fn path_to(&self, target: &Target) -> Path {
+        Path {
+            destination: target.mac,
+            sector_limit: target.sector_count.min(self.sector_limit),
+            ..self.everybody(target.address.into())
+        }
     }
 
     /// The way to whoever feels addressed.

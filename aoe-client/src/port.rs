@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::initiator::{Answered, Initiator};
 use crate::outstanding::Outstanding;
 use crate::reply::Answer;
-use crate::request::{ConfigQuery, MaskEdit, Operation, Path};
+use crate::request::{ConfigQuery, MaskEdit, Operation};
 use crate::target::Target;
 
 /// The most requests under way at once.
@@ -54,16 +54,8 @@ impl Port {
     }
 
     fn attach(initiator: Initiator, target: Target, options: Options) -> Self {
-        let path = Path {
-            source: initiator.mac(),
-            destination: target.mac,
-            to: target.address.into(),
-            mtu: initiator.mtu(),
-            sector_limit: target.sector_count.min(initiator.sector_limit()),
-            extended: false,
-        };
         let window = options.window.min(usize::from(target.buffer_count)).clamp(1, WINDOW_LIMIT);
-        let outstanding = Outstanding::new(path, window, options.patience);
+        let outstanding = Outstanding::new(initiator.path_to(&target), window, options.patience);
         Self { initiator, outstanding, target }
     }
 

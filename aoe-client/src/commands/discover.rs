@@ -55,7 +55,7 @@ impl From<&Found> for Entry {
             address: target.address.to_string(),
             mac: target.mac.to_string(),
             interface: target.interface.clone(),
-            sectors: found.disk.as_ref().ok().map(aoe_client::Disk::sectors),
+            sectors: found.disk.as_ref().ok().map(|disk| disk.sectors),
             sector_count: target.sector_count,
             buffer_count: target.buffer_count,
             firmware_version: target.firmware_version,
@@ -72,7 +72,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         print(serde_json::to_string_pretty(&entries)?)?;
     } else {
         for Found { target, disk } in &found {
-            let size = disk.as_ref().map_or("(NA)".to_owned(), |disk| gigabytes(disk.sectors()));
+            let size = disk.as_ref().map_or("(NA)".to_owned(), |disk| gigabytes(disk.sectors));
             print(line(target, &size))?;
         }
     }

@@ -54,9 +54,9 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         }
         match disk {
             Ok(disk) => {
-                let payload = usize::from(disk.sector_limit()) * SECTOR_SIZE;
+                let payload = usize::from(disk.sector_limit) * SECTOR_SIZE;
                 row.payload = Some(row.payload.map_or(payload, |least| least.min(payload)));
-                row.sectors.get_or_insert(disk.sectors());
+                row.sectors.get_or_insert(disk.sectors);
             }
             Err(error) => eprintln!("aoe: {} answers, but {error}", target.address),
         }
