@@ -160,20 +160,15 @@ impl Daemon {
 
     /// Follows what has happened to interfaces.
     fn refresh(&mut self) {
-        // A port that goes waits for its workers, and those for disks.
-        self.exports.bell().ignore();
         self.ports.iter_mut().for_each(Port::refresh);
         self.forget_departed();
         self.attend_new_interfaces();
-        self.exports.bell().hear();
     }
 
     /// Looks again at interfaces that are waited for.
     fn retry(&mut self) {
-        self.exports.bell().ignore();
         let waiting = self.ports.iter_mut().filter(|port| port.is_waiting());
         waiting.for_each(Port::refresh);
-        self.exports.bell().hear();
     }
 
     /// Ports that are there only because of a pattern go with their interfaces, of which a host may
@@ -269,6 +264,7 @@ impl Daemon {
 
     /// Finishes what is in flight and tells what has been done.
     async fn stop(mut self) -> String {
+        // Nobody will deal with what is still changed.
         self.exports.bell().ignore();
         self.ports.iter_mut().for_each(Port::stop);
         self.report().await.summary()

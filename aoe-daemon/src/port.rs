@@ -209,7 +209,12 @@ impl Port {
     /// Leaves the interface if it is served.
     fn leave(&mut self) {
         match std::mem::replace(&mut self.state, State::Stopped) {
-            State::Running(running) => add_counts(&mut self.before, &running.stop()),
+            State::Running(running) => {
+                // It waits for its workers, those for disks, and those perhaps for us.
+                let bell = self.offer.exports().bell();
+                let counts = bell.while_ignored(|| running.stop());
+                add_counts(&mut self.before, &counts);
+            }
             other => self.state = other,
         }
     }

@@ -70,11 +70,21 @@ impl Bell {
         self.lock().is_heard = true;
     }
 
-    /// From now on nobody does, and so nobody waits for that: to be called before waiting for
-    /// those who ring.
-    pub fn ignore(&self) {
-        self.lock().is_heard = false;
+    /// From now on nobody does, and so nobody waits for that. Returns whether somebody did.
+    pub fn ignore(&self) -> bool {
+        let was_heard = std::mem::take(&mut self.lock().is_heard);
         self.dealt_with.notify_all();
+        was_heard
+    }
+
+    /// Waits for those who may ring and wait in turn.
+    pub fn while_ignored<T>(&self, wait: impl FnOnce() -> T) -> T {
+        let was_heard = self.ignore();
+        let waited = wait();
+        if was_heard {
+            self.hear();
+        }
+        waited
     }
 
     fn lock(&self) -> MutexGuard<'_, Counts> {
