@@ -33,7 +33,7 @@ fn takes_an_unpadded_config_reply() {
 #[test]
 fn config_strings_end_where_their_length_says() {
     let mut body = vec![0, 16, 0, 0, 17, 0x10, 0, 5];
-    body.extend(b"helloXXXX");
+    body.extend(b"hello rest");
     let bytes = frame(0x18, 0, 1, &body);
     let Some(Ok(Answer::Config(config))) = answer(&bytes, QUERY) else { panic!() };
     assert_eq!((config.sector_count, config.string), (17, &b"hello"[..]));
