@@ -1,8 +1,11 @@
-//! What only the other end of the wire would notice in the types of headers.
+//! What only the other end, of the wire or of a BPF map, would notice in the types.
 
-use aoe_common::wire::AoeError;
+use aoe_common::address::Destination;
+use aoe_common::steer::{ServedKey, SourceKey};
+use aoe_common::wire::ata::status;
 use aoe_common::wire::mac_mask::{MaskError, mask_capacity};
 use aoe_common::wire::reserve::reserve_capacity;
+use aoe_common::wire::{AoeError, Mac};
 use std::collections::HashSet;
 
 /// Most of these entries behind this many bytes of headers that an MTU and 8 bits of count allow.
@@ -33,4 +36,19 @@ fn every_error_is_told_in_words_of_its_own() {
     let words: HashSet<String> = aoe.chain(mask).collect();
     assert_eq!(words.len(), 9);
     assert!(words.iter().all(|words| words.contains(char::is_alphabetic)), "{words:?}");
+}
+
+#[test]
+fn linux_finds_a_failure_in_any_of_four_bits() {
+    assert_eq!(status::FAILED, 0xA9);
+}
+
+#[test]
+fn keys_differ_in_the_kernel_where_they_differ_here() {
+    let names = [(0, 0, 1), (0, 1, 0), (1, 0, 0), (4094, 0xFFFF, 0xFF)];
+    let names = names.map(|(vlan, shelf, slot)| ServedKey::new(vlan, Destination { shelf, slot }));
+    assert_eq!(names.map(ServedKey::bits), [1, 0x100, 0x100_0000, 0xF_FEFF_FFFF]);
+
+    let source = SourceKey::new(names[1], Mac([2, 0, 0, 0, 0, 1]));
+    assert_eq!(source.bits(), [0x100, 0x0200_0000_0001]);
 }

@@ -17,6 +17,7 @@ mod identify;
 mod mask;
 mod other;
 mod reserve;
+mod snapshot;
 mod transfer;
 mod vectors;
 
