@@ -1,11 +1,11 @@
 //! What only the other end, of the wire or of a BPF map, would notice in the types.
 
-use aoe_common::address::Destination;
+use aoe_common::address::{AddressError, Destination};
 use aoe_common::steer::{ServedKey, SourceKey};
 use aoe_common::wire::ata::status;
 use aoe_common::wire::mac_mask::{MaskError, mask_capacity};
 use aoe_common::wire::reserve::reserve_capacity;
-use aoe_common::wire::{AoeError, Mac};
+use aoe_common::wire::{AoeError, Mac, MacError};
 use std::collections::HashSet;
 
 /// Most of these entries behind this many bytes of headers that an MTU and 8 bits of count allow.
@@ -33,8 +33,15 @@ fn mask_errors_are_known_by_their_codes_and_no_others_are() {
 fn every_error_is_told_in_words_of_its_own() {
     let aoe = (1..=6).filter_map(AoeError::from_code).map(|error| error.to_string());
     let mask = (1..=3).filter_map(MaskError::from_code).map(|error| error.to_string());
-    let words: HashSet<String> = aoe.chain(mask).collect();
-    assert_eq!(words.len(), 9);
+    let address = [
+        AddressError::WildcardShelf,
+        AddressError::UnsetShelf,
+        AddressError::WildcardSlot,
+        AddressError::Syntax,
+    ];
+    let address = address.iter().map(ToString::to_string).chain([MacError.to_string()]);
+    let words: HashSet<String> = aoe.chain(mask).chain(address).collect();
+    assert_eq!(words.len(), 6 + 3 + 4 + 1);
     assert!(words.iter().all(|words| words.contains(char::is_alphabetic)), "{words:?}");
 }
 

@@ -1,10 +1,10 @@
 //! What becomes of a target besides by its frames: sizes, failure, the administrator's lists.
 
 use super::answers;
-use super::support::frame::{CLIENT, Frame, Registers};
+use super::support::frame::{CLIENT, Frame, Registers, TARGET};
 use super::support::rig::{Rig, SECTORS};
 use aoe_common::wire::Mac;
-use aoe_daemon::target::{Access, Lists, Target};
+use aoe_daemon::target::{Access, Fault, Lists, Operation, Range, Span, Target};
 
 /// Reads one sector and expects this status and error.
 #[track_caller]
@@ -15,7 +15,7 @@ fn reads(rig: &mut Rig, lba: u64, (status, error): (u8, u8)) {
     let mut reply = request.reply(registers.done(status, error, count).bytes());
     if error == 0 {
         let start = lba as usize * 512;
-        reply = reply.with_data(&rig.disk().bytes[start..start + 512].to_vec());
+        reply = reply.with_data(&rig.disk().bytes[start..start + 512]);
     }
     answers(rig, &format!("a read of sector {lba}"), &request, &reply);
 }
@@ -55,6 +55,46 @@ fn a_target_knows_whether_it_has_failed() {
     assert!(!rig.export().target.is_failed());
     rig.export().change(Target::failed);
     assert!(rig.export().target.is_failed());
+}
+
+#[test]
+fn look_ahead_is_described() {
+    let mut rig = Rig::new(1500);
+    for on in [false, true] {
+        rig.export().change(|target| target.with_look_ahead(on));
+        assert_eq!(rig.export().target.description().look_ahead, on);
+    }
+}
+
+#[test]
+fn an_edit_in_between_takes_the_permission() {
+    let mut rig = Rig::new(1500);
+    let (client, other) = (Mac(CLIENT), Mac(TARGET));
+    let mut permits = |lists| {
+        rig.export().change(|target| target.with_lists(lists));
+        rig.export().target.still_permits(client)
+    };
+    let mask = |station| Lists { mask: vec![station], ..Lists::default() };
+    let reserved = |station| Lists { reserved: vec![station], ..Lists::default() };
+    assert_eq!(permits(Lists::default()), Ok(()));
+    assert_eq!((permits(mask(client)), permits(mask(other))), (Ok(()), Err(Fault::Masked)));
+    assert_eq!(
+        (permits(reserved(client)), permits(reserved(other))),
+        (Ok(()), Err(Fault::Reserved))
+    );
+}
+
+#[test]
+fn writes_and_trims_change_data() {
+    let changing = [Operation::Write(Range { lba: 0, sectors: 1 }), Operation::Trim];
+    assert!(changing.iter().all(Operation::changes_data));
+    let others = [
+        Operation::Read(Range { lba: 0, sectors: 1 }),
+        Operation::Verify(Span { lba: 0, sectors: 1 }),
+        Operation::Flush,
+        Operation::LookAhead(true),
+    ];
+    assert!(!others.iter().any(Operation::changes_data));
 }
 
 #[test]
