@@ -336,3 +336,18 @@ fn look_ahead_can_be_switched() {
         assert!(bench.read(0, 17).is_ok());
     }
 }
+
+/// D37: what is gone may come back, and so clients are told to try again.
+#[test]
+fn a_file_that_was_emptied_is_unavailable_until_it_is_back() {
+    let file = image_file();
+    let mut bench = bench(&file, false);
+    file.as_file().set_len(0).unwrap();
+    assert_eq!(bench.read(0, 17), Err(Fault::Unavailable));
+    assert_eq!(bench.write(0, &pattern(2, 1)), Err(Fault::Unavailable));
+    assert_eq!(file.as_file().metadata().unwrap().len(), 0, "no write brings it back");
+    fs::write(file.path(), pattern(3, SECTORS)).unwrap();
+    assert!(bench.read(0, 17).unwrap() == pattern(3, SECTORS)[..17 * 512]);
+    assert_eq!(bench.write(0, &pattern(2, 1)), Ok(()));
+    assert!(!bench.disk().is_failed());
+}
