@@ -150,10 +150,8 @@ impl Steering {
     ) -> Result<(), MapError> {
         let wanted: BTreeMap<SourceKey, u8> =
             entries.map(|(source, value)| (SourceKey::new(name, source), value)).collect();
-        let present: Vec<SourceKey> = self.sources_of(name);
-        let obsolete = present.into_iter().filter(|key| !wanted.contains_key(key)).collect();
         let set = if self.filters.get(&name) == Some(&filter) {
-            self.replace_sources(filter, obsolete, &wanted)
+            self.replace_sources(name, filter, &wanted)
         } else {
             // The entries of one kind mean nothing to the other.
             self.set_mode(name, Filter::Everybody)?;
@@ -171,10 +169,12 @@ impl Steering {
 
     fn replace_sources(
         &mut self,
+        name: ServedKey,
         filter: Filter,
-        obsolete: Vec<SourceKey>,
         wanted: &BTreeMap<SourceKey, u8>,
     ) -> Result<(), MapError> {
+        let mut obsolete = self.sources_of(name);
+        obsolete.retain(|key| !wanted.contains_key(key));
         if filter == Filter::Unlisted {
             self.remove_sources(obsolete)?;
             self.insert_sources(wanted)
