@@ -15,6 +15,10 @@
 //! client      the `aoe` command
 //! raw         frames by hand
 //! station     any frames, from and to one MAC address; frame writes and reads them
+//! dice        numbers that look random
+//! stamp       sectors that say who has written them
+//! history     whether what clients saw of a sector can be told as one story
+//! storm       clients that write, read and are sent over each other, on a network that errs
 //! capture     tshark: what was on the wire, as a third party decodes it
 //! image       image files with known content
 //! disk_check  an ext4 partition inside an image, read without mounting it
@@ -30,8 +34,10 @@ pub mod client;
 pub mod command;
 pub mod daemon;
 pub mod debian;
+pub mod dice;
 pub mod disk_check;
 pub mod frame;
+pub mod history;
 pub mod image;
 pub mod initramfs;
 pub mod ipxe;
@@ -41,8 +47,10 @@ pub mod paths;
 pub mod process;
 pub mod raw;
 pub mod retry;
+pub mod stamp;
 pub mod station;
 pub mod status;
+pub mod storm;
 pub mod vblade;
 pub mod vectors;
 pub mod vm;

@@ -27,7 +27,7 @@ const CRATES: [&str; 5] = ["aoe-common", "aoe-xsk", "aoe-daemon", "aoe-client", 
 /// Cases of each property test in a long run.
 const LONG_CASES: &str = "20000";
 /// Restarts after kill -9 in a long run.
-const LONG_RESTARTS: &str = "500";
+const LONG_RESTARTS: &str = "1000";
 /// Seconds that each fuzz target gets, and in a long run.
 const FUZZ_SECONDS: u32 = 30;
 const LONG_FUZZ_SECONDS: u32 = 1800;
