@@ -98,12 +98,17 @@ impl Manifest {
 pub struct Overlay {
     root: TempDir,
     programs: Manifest,
+    modules: Vec<&'static str>,
 }
 
 impl Overlay {
     /// An overlay whose `/job.sh` is `job`, with the boot script that runs it.
     pub fn new(job: &str) -> Result<Self> {
-        let overlay = Self { root: crate::paths::scratch()?, programs: Manifest::default() };
+        let overlay = Self {
+            root: crate::paths::scratch()?,
+            programs: Manifest::default(),
+            modules: Vec::new(),
+        };
         overlay.script("/init", include_str!("../guest/init.sh"))?;
         overlay.script("/steps.sh", include_str!("../guest/steps.sh"))?;
         overlay.script("/job.sh", job)?;
@@ -116,8 +121,14 @@ impl Overlay {
         self.programs.add_program(Path::new("/usr/bin").join(name), host)
     }
 
+    /// Adds a module of the kernel, with those that it depends on.
+    pub fn module(&mut self, name: &'static str) {
+        self.modules.push(name);
+    }
+
     /// Writes base and overlay to `archive`.
-    pub fn pack(self, kernel: &Kernel, archive: &Path) -> Result<()> {
+    pub fn pack(mut self, kernel: &Kernel, archive: &Path) -> Result<()> {
+        self.programs.add_modules(kernel, &self.modules)?;
         self.programs.copy_into(self.root.path())?;
         let base = base(kernel)?;
         fs::copy(&base, archive).with_context(|| format!("copy {}", base.display()))?;

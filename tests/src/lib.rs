@@ -27,6 +27,7 @@
 //! ipxe        iPXE, and a disk that it can boot
 //! initramfs   the guest's files
 //! vm          QEMU
+//! write_log   what a guest has written to its disk, and what a power cut leaves of it
 //! ```
 
 pub mod capture;
@@ -55,3 +56,4 @@ pub mod vblade;
 pub mod vectors;
 pub mod vm;
 pub mod wire;
+pub mod write_log;

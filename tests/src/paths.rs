@@ -43,6 +43,12 @@ pub fn client() -> Result<PathBuf> {
     built("AOE_CLIENT", "aoe")
 }
 
+/// The `aoe-daemon` that answers before anything is durable: `AOE_BROKEN_DAEMON`, else a copy that
+/// `cargo xtask test` has left beside the release build.
+pub fn broken_daemon() -> Result<PathBuf> {
+    built("AOE_BROKEN_DAEMON", "aoe-daemon-broken")
+}
+
 fn built(variable: &str, name: &str) -> Result<PathBuf> {
     let path = env::var_os(variable)
         .map_or_else(|| target_dir().join("release").join(name), PathBuf::from);

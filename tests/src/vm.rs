@@ -32,12 +32,14 @@ pub struct Machine<'a> {
     pub taps: &'a [&'a str],
     /// For what it boots and for the serial log.
     pub directory: &'a Path,
+    /// More of QEMU's options.
+    pub options: &'a [String],
 }
 
 impl<'a> Machine<'a> {
     /// A machine with one network card, on the [`TAP`] of a namespace.
     pub fn on_tap(namespace: &'a Namespace, directory: &'a Path) -> Self {
-        Self { namespace, taps: &[TAP], directory }
+        Self { namespace, taps: &[TAP], directory, options: &[] }
     }
 
     /// Boots Linux.
@@ -77,7 +79,8 @@ impl<'a> Machine<'a> {
             .arg("-kernel")
             .arg(kernel)
             .arg("-initrd")
-            .arg(initrd);
+            .arg(initrd)
+            .args(self.options);
         for (number, tap) in self.taps.iter().enumerate() {
             let end = format!("tap,id=net{number},ifname={tap},script=no,downscript=no,vhost=off");
             // The cards of one wire must differ.
@@ -112,6 +115,11 @@ impl Vm {
     pub fn wait_for(&mut self, text: &str, limit: Duration) -> Result<String> {
         self.process.wait_for_line(text, limit)?;
         Ok(self.process.log())
+    }
+
+    /// Ends it as a power cut does.
+    pub fn kill(mut self) -> Result<()> {
+        self.process.kill()
     }
 
     /// Everything the guest has said so far.

@@ -28,6 +28,8 @@ const CRATES: [&str; 5] = ["aoe-common", "aoe-xsk", "aoe-daemon", "aoe-client", 
 const LONG_CASES: &str = "20000";
 /// Restarts after kill -9 in a long run.
 const LONG_RESTARTS: &str = "1000";
+/// Power cuts in a long run.
+const LONG_POWER_CUTS: &str = "500";
 /// Seconds that each fuzz target gets, and in a long run.
 const FUZZ_SECONDS: u32 = 30;
 const LONG_FUZZ_SECONDS: u32 = 1800;
@@ -48,6 +50,8 @@ pub(crate) fn run(arguments: &Test) -> Result<()> {
     instrumented::run(&mut steps)?;
     fuzz::steps(&mut steps, if arguments.long { LONG_FUZZ_SECONDS } else { FUZZ_SECONDS })?;
 
+    // Before the daemon that works: cargo puts both in the same place.
+    let broken = build::build_broken()?;
     let programs = build::build()?;
     if privilege::is_root() {
         let mut root = cargo("test");
@@ -58,9 +62,11 @@ pub(crate) fn run(arguments: &Test) -> Result<()> {
             .args(packages(&["aoe-tests"]))
             .args(["--", "--include-ignored", "--test-threads=1"])
             .env("AOE_DAEMON", &programs.daemon)
+            .env("AOE_BROKEN_DAEMON", &broken)
             .env("AOE_CLIENT", &programs.client);
         if arguments.long {
             whole.env("AOE_TEST_RESTARTS", LONG_RESTARTS);
+            whole.env("AOE_TEST_POWER_CUTS", LONG_POWER_CUTS);
         }
         steps.run("end to end: networks, third parties, virtual machines", &mut whole)?;
         // Once more with every assertion compiled in.

@@ -146,7 +146,8 @@ impl Backing {
         if self.is_failed() {
             return Err(io::Error::other("an earlier write has failed"));
         }
-        let synced = self.file.sync_data();
+        let synced =
+            if cfg!(feature = "broken-durability") { Ok(()) } else { self.file.sync_data() };
         if synced.is_err() {
             self.failed.store(true, Ordering::SeqCst);
         }
