@@ -21,6 +21,8 @@
 //! storm       clients that write, read and are sent over each other, on a network that errs
 //! capture     tshark: what was on the wire, as a third party decodes it
 //! image       image files with known content
+//! loop_device block devices made of files
+//! mount       file systems of a test's own: full, or frozen
 //! disk_check  an ext4 partition inside an image, read without mounting it
 //! debian      packages of any Debian release, downloaded and unpacked, never installed
 //! kernel      Debian's kernels
@@ -43,6 +45,8 @@ pub mod image;
 pub mod initramfs;
 pub mod ipxe;
 pub mod kernel;
+pub mod loop_device;
+pub mod mount;
 pub mod namespace;
 pub mod paths;
 pub mod process;

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use aoe_tests::command::run;
 use aoe_tests::daemon::{Daemon, Setup};
 use aoe_tests::frame::{Request, opcode};
 use aoe_tests::image::{MIB, random_bytes, random_image};
+use aoe_tests::loop_device::LoopDevice;
 use aoe_tests::paths;
 use aoe_tests::station::Station;
 use aoe_tests::wire::{CLIENT_PORT, Shape, TARGET_PORT, Wire};
@@ -172,29 +173,6 @@ fn of_a_file_in_parts_the_open_end_grows() -> Result<()> {
     Ok(())
 }
 
-/// A loop device; dropping it detaches it.
-struct Loop(PathBuf);
-
-impl Loop {
-    /// The device of a file; none, and the reason printed, where there are no loop devices.
-    fn attach(file: &Path) -> Result<Option<Self>> {
-        if !Path::new("/dev/loop-control").exists() {
-            println!("SKIPPED: this machine has no loop devices (modprobe loop)");
-            return Ok(None);
-        }
-        let device = run(Command::new("losetup").args(["--find", "--show"]).arg(file))?;
-        Ok(Some(Self(device.trim_end().into())))
-    }
-}
-
-impl Drop for Loop {
-    fn drop(&mut self) {
-        if let Err(error) = run(Command::new("losetup").arg("--detach").arg(&self.0)) {
-            eprintln!("{error:#}");
-        }
-    }
-}
-
 #[test]
 #[ignore = "needs root and network namespaces: cargo xtask test runs it"]
 fn a_device_grows_and_is_discarded_from_like_a_file() -> Result<()> {
@@ -202,9 +180,9 @@ fn a_device_grows_and_is_discarded_from_like_a_file() -> Result<()> {
     let file = scratch.path().join("behind.img");
     let mut content = random_image(&file, 4 * MIB as usize, 42)?;
     File::open(&file)?.sync_all()?;
-    let Some(device) = Loop::attach(&file)? else { return Ok(()) };
+    let Some(device) = LoopDevice::attach(&file)? else { return Ok(()) };
     let wire = Wire::new(Shape::default())?;
-    let setup = Setup::new(&wire.target, TARGET_PORT, scratch.path()).export(0, 1, &device.0);
+    let setup = Setup::new(&wire.target, TARGET_PORT, scratch.path()).export(0, 1, device.path());
     let daemon = setup.start()?;
     let client = Client::new(&wire.client, CLIENT_PORT)?;
     ensure!(client.read("e0.1", 0, 8192)? == content, "wrong data read");
@@ -221,7 +199,7 @@ fn a_device_grows_and_is_discarded_from_like_a_file() -> Result<()> {
     ensure!(client.read("e0.1", 0, 2048)? == content[..MIB as usize], "the rest has changed");
 
     set_length(&file, 6 * MIB)?;
-    run(Command::new("losetup").arg("--set-capacity").arg(&device.0))?;
+    run(Command::new("losetup").arg("--set-capacity").arg(device.path()))?;
     look_again(&daemon, 12288, 12288)?;
     ensure!(told_sectors(&client)? == 12288, "the old size is told");
     let written = random_bytes(512 * 16, 43);

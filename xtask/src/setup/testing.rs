@@ -13,7 +13,7 @@ use super::{Need, qemu};
 
 /// Programs that the tests run, each with the Debian package that has it. What takes more to find
 /// or to install comes on top: Python's venv, and QEMU.
-const PROGRAMS: [(&str, &str); 16] = [
+const PROGRAMS: [(&str, &str); 18] = [
     ("aoeping", "aoetools"),
     ("bash", "bash"),
     ("busybox", "busybox-static"),
@@ -23,7 +23,9 @@ const PROGRAMS: [(&str, &str); 16] = [
     ("debugfs", "e2fsprogs"),
     ("ethtool", "ethtool"),
     ("flock", "util-linux"),
+    ("fsfreeze", "util-linux"),
     ("ip", "iproute2"),
+    ("losetup", "mount"),
     ("mkfs.ext4", "e2fsprogs"),
     ("setpriv", "util-linux"),
     ("sfdisk", "fdisk"),

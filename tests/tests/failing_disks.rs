@@ -1,0 +1,251 @@
+//! Disks that fail for real: full, broken, without an answer, cut and deleted. Each takes down
+//! nothing but itself.
+
+use std::fs::{self, File};
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use aoe_tests::client::Client;
+use aoe_tests::daemon::{Daemon, Setup};
+use aoe_tests::dice::Dice;
+use aoe_tests::frame::{Frame, Request, command, opcode};
+use aoe_tests::image::{MIB, random_bytes, random_image, sparse_image};
+use aoe_tests::loop_device::LoopDevice;
+use aoe_tests::mount::Mount;
+use aoe_tests::paths;
+use aoe_tests::station::Station;
+use aoe_tests::wire::{CLIENT_PORT, Shape, TARGET_PORT, Wire};
+
+/// For something that must not come.
+const NEVER: Duration = Duration::from_secs(1);
+/// For the daemon to say something.
+const SOON: Duration = Duration::from_secs(5);
+
+/// Status and error of commands.
+const SUCCESS: (u8, u8) = (0x40, 0);
+const WRITE_FAILED: (u8, u8) = (0x61, 0x04);
+const PAST_END: (u8, u8) = (0x41, 0x10);
+/// AoE's error of a disk that is gone.
+const UNAVAILABLE: u8 = 3;
+/// Sectors of the disk that nothing happens to, which is slot 2.
+const HEALTHY: u64 = 64;
+
+fn write(lba: u64, byte: u8) -> Request {
+    Request::ata(0, 1, opcode::WRITE, lba, &[byte; 512])
+}
+
+fn read(lba: u64) -> Request {
+    Request::ata(0, 1, opcode::READ, lba, &[])
+}
+
+/// A daemon with a disk under test as e0.1, and a healthy one as e0.2.
+struct Bench<'w> {
+    daemon: Daemon,
+    station: Station,
+    client: Client<'w>,
+    healthy: Vec<u8>,
+    rounds: u64,
+}
+
+impl<'w> Bench<'w> {
+    fn new(wire: &'w Wire, directory: &Path, disk: &Path) -> Result<Self> {
+        let image = directory.join("healthy.img");
+        let healthy = random_image(&image, HEALTHY as usize * 512, 70)?;
+        let setup = Setup::new(&wire.target, TARGET_PORT, directory);
+        let daemon = setup.export(0, 1, disk).export(0, 2, &image).start()?;
+        let station = Station::new(&wire.client, CLIENT_PORT)?;
+        let client = Client::new(&wire.client, CLIENT_PORT)?;
+        Ok(Self { daemon, station, client, healthy, rounds: 0 })
+    }
+
+    fn outcome(&mut self, request: &Request) -> Result<(u8, u8)> {
+        Ok(self.station.ask(request)?.ata_outcome())
+    }
+
+    fn data(&mut self, lba: u64) -> Result<Vec<u8>> {
+        let reply = self.station.ask(&read(lba))?;
+        ensure!(reply.ata_outcome() == SUCCESS, "read {lba}: {:x?}", reply.ata_outcome());
+        Ok(reply.argument()[12..524].to_vec())
+    }
+
+    /// The other disk is written and read as ever.
+    fn expect_the_other_healthy(&mut self) -> Result<()> {
+        let lba = self.rounds % (HEALTHY - 8);
+        self.rounds += 1;
+        let data = random_bytes(8 * 512, 1000 + self.rounds);
+        self.client.write("e0.2", lba, &data)?;
+        self.healthy[lba as usize * 512..][..data.len()].copy_from_slice(&data);
+        ensure!(self.client.read("e0.2", 0, HEALTHY)? == self.healthy, "e0.2 has changed");
+        ensure!(!self.daemon.status()?.export("e0.2")?.failed, "e0.2 has failed");
+        Ok(())
+    }
+}
+
+/// A lack of space fails the request that needs it, and nothing else.
+fn full(mount: &Mount, directory: &Path) -> Result<()> {
+    let image = mount.path().join("disk.img");
+    sparse_image(&image, 8 * MIB)?;
+    let wire = Wire::new(Shape::default())?;
+    let mut bench = Bench::new(&wire, directory, &image)?;
+    ensure!(bench.outcome(&write(8, 1))? == SUCCESS, "there is room");
+    let filler = mount.fill()?;
+    let beyond = 15_000;
+    for _ in 0..2 {
+        ensure!(bench.outcome(&write(beyond, 2))? == WRITE_FAILED, "written without room");
+        ensure!(bench.outcome(&write(8, 3))? == SUCCESS, "what has its room is not written");
+    }
+    ensure!(bench.data(8)? == [3; 512] && bench.data(beyond)? == [0; 512], "other data is read");
+    ensure!(!bench.daemon.status()?.export("e0.1")?.failed, "the disk has failed");
+    bench.expect_the_other_healthy()?;
+
+    fs::remove_file(filler)?;
+    ensure!(bench.outcome(&write(beyond, 4))? == SUCCESS, "there is room again");
+    ensure!(bench.data(beyond)? == [4; 512], "other data is read");
+    bench.daemon.stop()?;
+    let content = fs::read(&image)?;
+    ensure!(content[8 * 512..9 * 512] == [3; 512], "the image has other data");
+    ensure!(content[beyond as usize * 512..][..512] == [4; 512], "the image has other data");
+    Ok(())
+}
+
+#[test]
+#[ignore = "needs root and network namespaces: cargo xtask test runs it"]
+fn a_full_filesystem_in_memory() -> Result<()> {
+    let scratch = paths::scratch()?;
+    full(&Mount::memory(&scratch.path().join("mount"), 4)?, scratch.path())
+}
+
+#[test]
+#[ignore = "needs root and network namespaces: cargo xtask test runs it"]
+fn a_full_ext4() -> Result<()> {
+    let scratch = paths::scratch()?;
+    let file = scratch.path().join("ext4.img");
+    sparse_image(&file, 32 * MIB)?;
+    let Some(device) = LoopDevice::attach(&file)? else { return Ok(()) };
+    full(&Mount::ext4(&scratch.path().join("mount"), device.path())?, scratch.path())
+}
+
+/// A device that can't keep what is written to it fails for good, and can still be read.
+#[test]
+#[ignore = "needs root and network namespaces: cargo xtask test runs it"]
+fn a_device_that_can_not_be_written() -> Result<()> {
+    let scratch = paths::scratch()?;
+    let mount = Mount::memory(&scratch.path().join("mount"), 4)?;
+    let file = mount.path().join("behind.img");
+    sparse_image(&file, 8 * MIB)?;
+    let Some(device) = LoopDevice::attach(&file)? else { return Ok(()) };
+    let wire = Wire::new(Shape::default())?;
+    let mut bench = Bench::new(&wire, scratch.path(), device.path())?;
+    ensure!(bench.outcome(&write(8, 1))? == SUCCESS, "there is room behind it");
+    let smart =
+        |client: &Client| Ok::<_, anyhow::Error>(client.attempt(&["smart", "e0.1"])?.text());
+    let good = smart(&bench.client)?;
+    let filler = mount.fill()?;
+
+    ensure!(bench.outcome(&write(15_000, 2))? == WRITE_FAILED, "the device has taken it");
+    for lba in [8, 15_000] {
+        ensure!(bench.outcome(&write(lba, 3))? == WRITE_FAILED, "written after a failure");
+    }
+    ensure!(bench.data(8)? == [1; 512], "what was acknowledged is not read");
+    ensure!(bench.data(15_000)? == [0; 512], "what was refused is read");
+    ensure!(bench.daemon.status()?.export("e0.1")?.failed, "the status does not say so");
+    bench.daemon.process.wait_for_line("writing failed", SOON)?;
+    let failing = smart(&bench.client)?;
+    ensure!(failing != good, "SMART does not say so: {failing}");
+    bench.expect_the_other_healthy()?;
+
+    // Never as if nothing had been, even when there is room again.
+    fs::remove_file(filler)?;
+    ensure!(bench.outcome(&write(8, 4))? == WRITE_FAILED, "written after a failure");
+    ensure!(bench.data(8)? == [1; 512], "what was acknowledged is not read");
+    bench.daemon.stop()?;
+    Ok(())
+}
+
+/// What waits for a disk that does not answer makes nothing else wait, and is answered once it
+/// does.
+#[test]
+#[ignore = "needs root and network namespaces: cargo xtask test runs it"]
+fn a_filesystem_that_does_not_answer() -> Result<()> {
+    let scratch = paths::scratch()?;
+    let file = scratch.path().join("ext4.img");
+    sparse_image(&file, 32 * MIB)?;
+    let Some(device) = LoopDevice::attach(&file)? else { return Ok(()) };
+    let mount = Mount::ext4(&scratch.path().join("mount"), device.path())?;
+    let image = mount.path().join("disk.img");
+    let content = random_image(&image, MIB as usize, 71)?;
+    File::open(&image)?.sync_all()?;
+    let wire = Wire::new(Shape::default())?;
+    let mut bench = Bench::new(&wire, scratch.path(), &image)?;
+    ensure!(bench.data(16)? == content[16 * 512..17 * 512], "other data is read");
+
+    mount.freeze()?;
+    let tags =
+        (0..20).map(|number| bench.station.send(&write(number, 7))).collect::<Result<Vec<_>>>()?;
+    let is_one = |frame: &Frame| frame.is_response() && tags.contains(&frame.tag());
+    let early = bench.station.collect(NEVER, is_one)?;
+    ensure!(early.is_empty(), "{} writes were answered", early.len());
+    // Other sectors of the same disk are in memory.
+    ensure!(bench.data(100)? == content[100 * 512..101 * 512], "other data is read");
+    bench.expect_the_other_healthy()?;
+
+    mount.thaw()?;
+    for _ in &tags {
+        let reply = bench.station.expect("the answer to a write that waited", is_one)?;
+        ensure!(reply.ata_outcome() == SUCCESS, "{:x?}", reply.ata_outcome());
+    }
+    ensure!(bench.data(19)? == [7; 512], "what was written is not read");
+    bench.daemon.stop()?;
+    ensure!(fs::read(&image)?[..20 * 512] == [7; 20 * 512], "the image has other data");
+    Ok(())
+}
+
+/// Whatever becomes of the file: every request is answered as what it met, and the file does not
+/// become longer.
+#[test]
+#[ignore = "needs root and network namespaces: cargo xtask test runs it"]
+fn a_file_that_is_cut_and_deleted_under_load() -> Result<()> {
+    let scratch = paths::scratch()?;
+    let image = scratch.path().join("disk.img");
+    random_image(&image, 4 * MIB as usize, 72)?;
+    let wire = Wire::new(Shape::default())?;
+    let mut bench = Bench::new(&wire, scratch.path(), &image)?;
+    let file = File::options().write(true).open(&image)?;
+    let (mut dice, mut counts) = (Dice::new(73), [0; 3]);
+    let mut length = 4 * MIB;
+    for round in 0..60 {
+        let tags = (0..50)
+            .map(|_| {
+                let lba = dice.below(8192);
+                let request = if dice.percent(50) { write(lba, round) } else { read(lba) };
+                bench.station.send(&request)
+            })
+            .collect::<Result<Vec<_>>>()?;
+        if round == 50 {
+            fs::remove_file(&image)?;
+        }
+        length = if round == 59 { 0 } else { length - dice.below(length / 20) };
+        file.set_len(length)?;
+        for _ in &tags {
+            let reply = bench.station.expect("an answer", |frame| {
+                frame.is_response()
+                    && frame.command() == command::ATA
+                    && tags.contains(&frame.tag())
+            })?;
+            let met = match (reply.error(), reply.ata_outcome()) {
+                (UNAVAILABLE, _) => 0,
+                (0, SUCCESS) => 1,
+                (0, PAST_END) => 2,
+                (error, outcome) => anyhow::bail!("AoE error {error}, outcome {outcome:x?}"),
+            };
+            counts[met] += 1;
+        }
+        ensure!(file.metadata()?.len() == length, "the file has another length");
+    }
+    ensure!(counts[1] > 100 && counts[2] > 100, "{counts:?}");
+    ensure!(bench.station.ask(&read(0))?.error() == UNAVAILABLE, "an empty file is available");
+    bench.expect_the_other_healthy()?;
+    bench.daemon.stop()?;
+    Ok(())
+}
