@@ -13,7 +13,7 @@ use super::{Need, qemu};
 
 /// Programs that the tests run, each with the Debian package that has it. What takes more to find
 /// or to install comes on top: Python's venv, and QEMU.
-const PROGRAMS: [(&str, &str); 18] = [
+const PROGRAMS: [(&str, &str); 19] = [
     ("aoeping", "aoetools"),
     ("bash", "bash"),
     ("busybox", "busybox-static"),
@@ -22,6 +22,7 @@ const PROGRAMS: [(&str, &str); 18] = [
     ("cpio", "cpio"),
     ("debugfs", "e2fsprogs"),
     ("ethtool", "ethtool"),
+    ("fio", "fio"),
     ("flock", "util-linux"),
     ("fsfreeze", "util-linux"),
     ("ip", "iproute2"),
