@@ -44,12 +44,15 @@ impl Medium {
     }
 }
 
-/// Whether the file's only home is memory.
+/// Whether it is a file whose only home is memory. The node of a block device may be in such a
+/// filesystem, too, which says nothing of the device.
 pub(super) fn is_in_memory(file: &File) -> bool {
     // From linux/magic.h.
     const TMPFS: u64 = 0x0102_1994;
     const RAMFS: u64 = 0x8584_58F6;
-    fstatfs(file).is_ok_and(|filesystem| matches!(filesystem.f_type as u64, TMPFS | RAMFS))
+    let is_file = file.metadata().is_ok_and(|metadata| metadata.is_file());
+    is_file
+        && fstatfs(file).is_ok_and(|filesystem| matches!(filesystem.f_type as u64, TMPFS | RAMFS))
 }
 
 /// Whether the device takes discards.
@@ -84,6 +87,17 @@ mod tests {
         let medium = Medium::of(&Backing::open(file.path(), false).unwrap());
         assert_eq!(medium, Medium { unit: 4096, solid_state: true, trim: Some(Trim::Zeroes) });
         assert_eq!(file.as_file().metadata().unwrap().len(), 1 << 20, "probing changes nothing");
+    }
+
+    #[test]
+    fn a_device_is_not_in_memory_though_its_node_is() {
+        let node = std::fs::read_dir("/dev").unwrap().flatten().find(|entry| {
+            use std::os::unix::fs::FileTypeExt;
+            entry.file_type().is_ok_and(|kind| kind.is_block_device() || kind.is_char_device())
+                && File::open(entry.path()).is_ok()
+        });
+        let node = node.expect("a device that can be opened").path();
+        assert!(!is_in_memory(&File::open(&node).unwrap()), "{}", node.display());
     }
 
     #[test]
