@@ -12,21 +12,30 @@ pub use targets::Targets;
 
 use crate::config::{Config, InterfacePattern};
 use crate::control::Clear;
+use crate::mailbox::Mailbox;
 use crate::record::{Bell, Changes, Record};
 use crate::state::StateDir;
 use crate::storage::Disk;
+use crate::storage::cache::{BLOCK, Cache};
+use crate::storage::engine::{Engine, Settings};
 use crate::target::Target;
 use anyhow::Result;
 use aoe_common::address::Address;
 use aoe_common::steer::ServedKey;
+use aoe_common::wire::SECTOR_SIZE;
 use std::sync::Arc;
+use std::time::Duration;
+use tracing::info;
+
+/// After how long a request that its disk does not answer is given up. Initiators give up later.
+const IO_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A target and the disk behind it.
 pub struct Export {
     /// The target as it is now.
     pub record: Arc<Record>,
     /// The storage of it.
-    pub disk: Disk,
+    pub disk: Arc<Disk>,
     /// Interfaces that it is offered on; all of the daemon's where empty.
     interfaces: Vec<InterfacePattern>,
 }
@@ -52,6 +61,8 @@ impl Export {
 /// All exports. Which there are is fixed while workers use them.
 pub struct Exports {
     exports: Vec<Export>,
+    cache: Arc<Cache>,
+    settings: Settings,
     bell: Arc<Bell>,
     /// Kept for its lock.
     _state: StateDir,
@@ -68,7 +79,22 @@ impl Exports {
         let state = StateDir::open(&config.state_dir)?;
         let bell = Arc::new(Bell::default());
         let exports = opening::open(config, &state, &bell)?;
-        Ok(Self { exports, bell, _state: state })
+        let cached = exports.iter().filter(|export| !export.disk.store().is_memory());
+        let bytes = cached.map(|export| export.disk.image().sectors * SECTOR_SIZE as u64).sum();
+        let cache = Arc::new(Cache::for_stores(bytes));
+        info!(bytes = cache.capacity() * BLOCK, "cache");
+        let settings = Settings { io_timeout: IO_TIMEOUT };
+        Ok(Self { exports, cache, settings, bell, _state: state })
+    }
+
+    /// One worker's way to all disks, with answers to this mailbox.
+    ///
+    /// # Errors
+    ///
+    /// Where there is no memory for its buffers.
+    pub fn engine(&self, home: Arc<Mailbox>) -> Result<Engine, aoe_xsk::Error> {
+        let disks = self.exports.iter().map(|export| Arc::clone(&export.disk)).collect();
+        Engine::new(disks, Arc::clone(&self.cache), home, self.settings)
     }
 
     /// All exports in the order of their indices.

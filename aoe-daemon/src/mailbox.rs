@@ -1,6 +1,7 @@
 //! How other threads reach a worker.
 
-use crate::storage::{Edited, Finished};
+use crate::storage::{Done, Edited};
+use crate::target::Outcome;
 use crate::worker::Order;
 use crossbeam_queue::ArrayQueue;
 use rustix::event::{EventfdFlags, eventfd};
@@ -10,19 +11,30 @@ use std::sync::atomic::{AtomicBool, Ordering, fence};
 
 /// What a worker finds in its mailbox.
 pub enum Message {
-    /// Storage is done with a parked job.
-    Finished(Finished),
-    /// An edit is durable, or was refused.
-    Edited(Edited),
+    /// Nothing is in the way any more of the request that its engine has parked under this key.
+    Ready(usize),
+    /// A disk is done with an operation.
+    Done(Done),
+    /// A disk has discarded these bytes, each a position and a length, or not.
+    Trimmed {
+        /// The key of the request.
+        key: usize,
+        /// What it listed.
+        bytes: Vec<(u64, u64)>,
+        /// How it went.
+        outcome: Outcome,
+    },
+    /// The edit that its engine has parked under this key is durable, or was refused.
+    Edited(usize, Edited),
     /// The control plane wants something.
     Order(Order),
 }
 
 /// A bounded queue into one worker, with a bell for when it sleeps.
 pub struct Mailbox {
-    /// Whatever brings packets home.
-    packets: ArrayQueue<Message>,
-    /// Apart from the packets, so that no number of orders takes their room.
+    /// What storage has to say.
+    storage: ArrayQueue<Message>,
+    /// Apart from that, so that no number of orders takes their room.
     orders: ArrayQueue<Order>,
     /// Not among the orders: it must never find them full.
     stop: AtomicBool,
@@ -35,14 +47,14 @@ pub struct Mailbox {
 const ORDERS: usize = 16;
 
 impl Mailbox {
-    /// A mailbox for at most `packets` that are parked.
+    /// A mailbox for at most so many messages of storage.
     ///
     /// # Errors
     ///
     /// Where the process has no file descriptor left.
-    pub fn new(packets: usize) -> io::Result<Self> {
+    pub fn new(messages: usize) -> io::Result<Self> {
         Ok(Self {
-            packets: ArrayQueue::new(packets),
+            storage: ArrayQueue::new(messages),
             orders: ArrayQueue::new(ORDERS),
             stop: AtomicBool::new(false),
             bell: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?,
@@ -59,7 +71,7 @@ impl Mailbox {
     pub fn post(&self, message: Message) -> Result<(), Message> {
         match message {
             Message::Order(order) => self.orders.push(order).map_err(Message::Order)?,
-            packet => self.packets.push(packet)?,
+            message => self.storage.push(message)?,
         }
         self.ring();
         Ok(())
@@ -88,7 +100,7 @@ impl Mailbox {
 
     /// Takes the oldest message, orders first.
     pub fn take(&self) -> Option<Message> {
-        self.orders.pop().map(Message::Order).or_else(|| self.packets.pop())
+        self.orders.pop().map(Message::Order).or_else(|| self.storage.pop())
     }
 
     /// Announces that the worker is about to wait for [`bell`]; `false` where it must not,
@@ -98,7 +110,7 @@ impl Mailbox {
     pub fn prepare_sleep(&self) -> bool {
         self.sleeping.store(true, Ordering::Relaxed);
         fence(Ordering::SeqCst);
-        if self.packets.is_empty() && self.orders.is_empty() && !self.is_stopped() {
+        if self.storage.is_empty() && self.orders.is_empty() && !self.is_stopped() {
             return true;
         }
         self.sleeping.store(false, Ordering::Relaxed);
@@ -121,11 +133,9 @@ impl Mailbox {
 impl Drop for Mailbox {
     /// Packets that a worker has not waited for come home to nobody.
     fn drop(&mut self) {
-        while let Some(message) = self.packets.pop() {
-            match message {
-                Message::Finished(finished) => finished.job.packet.abandon(),
-                Message::Edited(edited) => edited.packet.abandon(),
-                Message::Order(_) => {}
+        while let Some(message) = self.storage.pop() {
+            if let Message::Edited(_, edited) = message {
+                edited.packet.abandon();
             }
         }
     }

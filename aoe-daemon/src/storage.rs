@@ -1,25 +1,34 @@
 //! The disks behind the targets.
 //!
-//! A [`Job`] is a packet with the request that was accepted from it. [`Disk::now`] does it at
-//! once where that takes no waiting; otherwise [`Disk::park`] keeps it until it is done, and
-//! returns it through the [`Mailbox`] of the worker that parked it.
+//! A [`Job`] is a packet with the request that was accepted from it. Every worker has an
+//! [`engine::Engine`], which does a job at once where that takes no waiting, or keeps it until it
+//! is done. What all workers share is a [`store::Store`] for each file or device, and the
+//! [`cache`](cache::Cache).
 //!
-//! Reads come from the page cache at once where they can. Everything else goes through one
-//! thread for each disk, in the order of arrival: that orders overlapping writes without a lock,
-//! and lets the writes that queue up while the medium is busy share its next flush. Edits of what
-//! the target remembers stand in the same line ([`Disk::park_edit`]).
+//! From below: [`backing`] is a file or device, opened and locked once; [`image`] a part of it that
+//! is served; `store` how its data is reached, and with `order` who has to wait for whom; `disk` an
+//! export's view of it. `staging` has the buffers that disks read into and write from, `operation`
+//! is what they are asked for, `uring` and `helper` carry it out.
 
 pub mod backing;
+pub mod cache;
 pub mod create;
 mod discard;
 mod disk;
+pub mod engine;
+mod helper;
 pub mod image;
 pub mod medium;
+mod operation;
+mod order;
+mod staging;
+pub mod store;
 mod transfer;
+mod uring;
 
 pub use disk::Disk;
+pub use operation::Done;
 
-use crate::mailbox::Mailbox;
 use crate::target::{Answer, Edit, Outcome, Port, Request, Target};
 use aoe_xsk::Packet;
 use std::sync::Arc;
@@ -32,17 +41,7 @@ pub struct Job {
     pub request: Request,
 }
 
-/// A job that waits for a disk.
-pub struct Parked {
-    /// The job.
-    pub job: Job,
-    /// Index of the export that it is for.
-    pub export: usize,
-    /// The mailbox of the worker that owns the packet and sends the reply.
-    pub home: Arc<Mailbox>,
-}
-
-/// A job that a disk is done with. It leaves `home` behind: in there, it would keep it alive.
+/// A job that is done.
 pub struct Finished {
     /// The job.
     pub job: Job,
@@ -60,8 +59,6 @@ pub struct ParkedEdit {
     pub edit: Edit,
     /// The port that it came in on.
     pub port: Port,
-    /// The mailbox of the worker that owns the packet and sends the reply.
-    pub home: Arc<Mailbox>,
 }
 
 /// An edit that is durable, or was refused.

@@ -12,7 +12,8 @@ use crate::exports::{Offer, Targets};
 use crate::mailbox::{Mailbox, Message};
 use crate::port::FactsView;
 use crate::stats::{Stat, Stats};
-use crate::storage::{Edited, Finished, Job, Parked, ParkedEdit};
+use crate::storage::engine::{Engine, Started};
+use crate::storage::{Edited, Finished, Job, ParkedEdit};
 use crate::target::{Edit, Ignored, Operation, Outcome, Step};
 use announcements::Announcements;
 use aoe_common::address::Destination;
@@ -34,6 +35,8 @@ const BURST: usize = 64;
 const SPIN: Duration = Duration::from_micros(50);
 /// How long a sleep lasts at most while replies wait for the link.
 const RETRY: Duration = Duration::from_millis(10);
+/// How long a sleep lasts at most while disks work.
+const LOOK: Duration = Duration::from_secs(1);
 /// How long a stopping worker waits for parked requests and for replies to leave.
 const STOP_PATIENCE: Duration = Duration::from_secs(10);
 
@@ -61,7 +64,7 @@ pub struct Worker {
     /// Replies that the transmit ring had no room for, oldest first.
     outbox: VecDeque<Packet>,
     announcements: Announcements,
-    parked: usize,
+    engine: Engine,
 }
 
 impl Worker {
@@ -73,6 +76,7 @@ impl Worker {
         offer: Arc<Offer>,
         port: FactsView,
         mailbox: Arc<Mailbox>,
+        engine: Engine,
     ) -> Self {
         let chunks = queue.census().total as usize;
         let offer_size = offer.exports().all().len();
@@ -89,13 +93,14 @@ impl Worker {
             fanout: VecDeque::with_capacity(chunks),
             outbox: VecDeque::with_capacity(chunks),
             announcements: Announcements::of(offer_size),
-            parked: 0,
+            engine,
         }
     }
 
     /// Works until ordered to stop, then returns the queue with nothing in flight, and what was
     /// counted.
     pub fn run(mut self) -> (Queue, QueueReport) {
+        self.engine.open_ring();
         let mut last_work = Instant::now();
         while !self.mailbox.is_stopped() {
             let worked = self.pass();
@@ -108,6 +113,9 @@ impl Worker {
         }
         self.drain();
         let report = self.report();
+        for packet in self.engine.give_up() {
+            self.queue.recycle(packet);
+        }
         (self.queue, report)
     }
 
@@ -128,6 +136,12 @@ impl Worker {
             // After the requests: they never wait for announcements.
             worked |= self.announce();
         }
+        // Here, so that what has come in one burst reaches the disks together.
+        worked |= self.engine.work();
+        while let Some(Finished { job, export, outcome }) = self.engine.next_finished() {
+            worked = true;
+            self.finish(export, job, outcome);
+        }
         worked | (self.queue.flush() == Flushed::Pending)
     }
 
@@ -143,19 +157,16 @@ impl Worker {
         while let Some(message) = self.mailbox.take() {
             any = true;
             match message {
-                Message::Finished(Finished { job, export, outcome }) => {
-                    self.parked -= 1;
-                    self.finish(export, job, outcome);
-                }
-                Message::Edited(edited) => {
-                    self.parked -= 1;
-                    self.finish_edit(edited);
-                }
                 Message::Order(Order::Report(answer)) => {
                     // Whoever asked may have lost patience.
                     let _ = answer.send(self.report());
                 }
                 Message::Order(Order::Announce(exports)) => self.announcements.add(&exports),
+                message => {
+                    if let Some(edited) = self.engine.take(message) {
+                        self.finish_edit(edited);
+                    }
+                }
             }
         }
         any
@@ -168,7 +179,7 @@ impl Worker {
             return;
         };
         match *offer.named(key) {
-            [export] => self.accept(offer, export, framing, packet),
+            [export] => self.accept(export, framing, packet),
             _ => self.fanout.push_back((packet, 0)),
         }
     }
@@ -184,7 +195,7 @@ impl Worker {
         Some((framing, ServedKey::new(framing.vlan_id, to)))
     }
 
-    fn accept(&mut self, offer: &Offer, index: usize, framing: Framing, mut packet: Packet) {
+    fn accept(&mut self, index: usize, framing: Framing, mut packet: Packet) {
         let length = packet.len();
         let port = **self.port.load();
         match self.targets.look(index).accept(&port, framing, packet.head_mut(), length) {
@@ -193,13 +204,13 @@ impl Worker {
                 self.stats.add(Stat::Immediate, 1);
                 self.reply(packet, length);
             }
-            Step::Io(request) => self.start(offer, index, Job { packet, request }),
-            Step::Persist(edit) => self.start_edit(offer, index, packet, edit),
+            Step::Io(request) => self.start(index, Job { packet, request }),
+            Step::Persist(edit) => self.start_edit(index, packet, edit),
         }
     }
 
     /// Gives a request to storage, and answers it if that is done at once.
-    fn start(&mut self, offer: &Offer, index: usize, mut job: Job) {
+    fn start(&mut self, index: usize, mut job: Job) {
         let operation = job.request.operation;
         self.stats.add(accepted(operation), 1);
         // The reply to a read is longer than the request: storage reads right into it.
@@ -209,15 +220,10 @@ impl Worker {
             self.discard(job.packet, Stat::DroppedNoBuffer);
             return;
         }
-        let disk = &offer.export(index).disk;
-        if let Some(outcome) = disk.now(&mut job) {
-            self.finish(index, job, outcome);
-            return;
-        }
-        let home = Arc::clone(&self.mailbox);
-        match disk.park(Parked { job, export: index, home }) {
-            Ok(()) => self.parked += 1,
-            Err(refused) => self.discard(refused.job.packet, Stat::DroppedDiskBusy),
+        match self.engine.start(index, job) {
+            Started::Done(job, outcome) => self.finish(index, job, outcome),
+            Started::Parked => {}
+            Started::Refused(packet) => self.discard(packet, Stat::DroppedDiskBusy),
         }
     }
 
@@ -240,12 +246,11 @@ impl Worker {
 
     /// Gives an edit to the disk before which the target is: it is answered after what was
     /// accepted before it.
-    fn start_edit(&mut self, offer: &Offer, index: usize, packet: Packet, edit: Edit) {
+    fn start_edit(&mut self, index: usize, packet: Packet, edit: Edit) {
         self.stats.add(Stat::Edits, 1);
-        let (port, home) = (**self.port.load(), Arc::clone(&self.mailbox));
-        match offer.export(index).disk.park_edit(ParkedEdit { packet, edit, port, home }) {
-            Ok(()) => self.parked += 1,
-            Err(refused) => self.discard(refused.packet, Stat::DroppedDiskBusy),
+        let port = **self.port.load();
+        if let Err(packet) = self.engine.start_edit(index, ParkedEdit { packet, edit, port }) {
+            self.discard(packet, Stat::DroppedDiskBusy);
         }
     }
 
@@ -312,12 +317,22 @@ impl Worker {
 
     /// Waits for a frame, a message, or the time to try again what could not be sent.
     fn sleep(&mut self) {
-        if !self.mailbox.prepare_sleep() {
-            return;
+        if self.mailbox.prepare_sleep() && self.engine.prepare_sleep() {
+            self.wait();
         }
+        self.engine.woke();
+        self.mailbox.woke();
+    }
+
+    fn wait(&mut self) {
         let waits = matches!(self.queue.flush(), Flushed::Pending | Flushed::LinkDown);
         let pending = waits || !self.takes_frames() || !self.announcements.is_empty();
-        let timeout = Timespec { tv_sec: 0, tv_nsec: RETRY.as_nanos() as i64 };
+        // What storage has may come to be too old, which nobody rings for.
+        let timeout = match (pending, self.engine.parked()) {
+            (true, _) => Some(RETRY),
+            (false, 0) => None,
+            (false, _) => Some(LOOK),
+        };
         let mut fds = [
             PollFd::from_borrowed_fd(self.mailbox.bell(), PollFlags::IN),
             PollFd::from_borrowed_fd(self.queue.as_fd(), PollFlags::IN),
@@ -325,9 +340,9 @@ impl Worker {
         // Frames that are not taken now, and a port that is gone, would end every poll at once.
         let listens = self.takes_frames() && !self.is_gone();
         let waiting = if listens { &mut fds[..] } else { &mut fds[..1] };
+        let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
         // An interrupted poll is as good as one that found nothing.
-        let _ = poll(waiting, pending.then_some(&timeout));
-        self.mailbox.woke();
+        let _ = poll(waiting, timeout.as_ref());
     }
 
     /// Whether the interface is no more. The control plane will notice, too, and stop this worker.
@@ -354,11 +369,12 @@ impl Worker {
             self.pass();
             let unsent = !self.takes_frames() || self.queue.census().transmit > 0;
             let can_send = self.queue.link() == Link::Up;
-            if self.parked == 0 && !(unsent && can_send) {
+            let parked = self.engine.parked();
+            if parked == 0 && !(unsent && can_send) {
                 break;
             }
             if Instant::now() >= deadline {
-                warn!(parked = self.parked, unsent = self.outbox.len(), "gave up waiting");
+                warn!(parked, unsent = self.outbox.len(), "gave up waiting");
                 break;
             }
             std::thread::sleep(Duration::from_millis(1));

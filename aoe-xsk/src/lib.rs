@@ -68,5 +68,5 @@ pub use error::{Error, Refusal};
 pub use packet::{FRAME_OFFSET, MAX_CHUNKS, Packet};
 pub use packet_socket::{BATCH_FRAMES, PacketSocket, ReceiveBatch};
 pub use queue::{Counters, Flushed, Link, OpenError, Queue, Statistics, Unsent};
-pub use region::{PageKind, Pages};
+pub use region::{PageKind, Pages, Region};
 pub use umem::Umem;

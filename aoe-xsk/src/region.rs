@@ -65,7 +65,7 @@ const ATTEMPTS: [(PageKind, Attempt); 3] = [
 ];
 
 /// Zeroed, populated memory, unmapped when dropped unless it was [leaked](Region::leak).
-pub(crate) struct Region {
+pub struct Region {
     memory: Arc<MmapRaw>,
     offset: usize,
     bytes: usize,
@@ -73,7 +73,12 @@ pub(crate) struct Region {
 }
 
 impl Region {
-    pub(crate) fn map(bytes: usize) -> Result<Self, Error> {
+    /// Maps so many bytes, on the best pages to be had.
+    ///
+    /// # Errors
+    ///
+    /// Where there is no memory: every attempt with its reason.
+    pub fn map(bytes: usize) -> Result<Self, Error> {
         Self::map_with(bytes, &ATTEMPTS)
     }
 
@@ -92,20 +97,22 @@ impl Region {
     }
 
     /// The first byte, aligned to a page of the kind that was got. Valid for [`Self::bytes`].
-    pub(crate) fn base(&self) -> *mut u8 {
+    pub fn base(&self) -> *mut u8 {
         self.memory.as_mut_ptr().wrapping_add(self.offset)
     }
 
-    pub(crate) fn bytes(&self) -> usize {
+    /// Its length in bytes.
+    pub fn bytes(&self) -> usize {
         self.bytes
     }
 
-    pub(crate) fn pages(&self) -> &Pages {
+    /// What it is on.
+    pub fn pages(&self) -> &Pages {
         &self.pages
     }
 
     /// Keeps the memory mapped until the process ends.
-    pub(crate) fn leak(&self) {
+    pub fn leak(&self) {
         std::mem::forget(Arc::clone(&self.memory));
     }
 }

@@ -22,6 +22,12 @@ impl LoopDevice {
         Ok(Some(Self(device.trim_end().into())))
     }
 
+    /// Has it refuse every write, whoever has it open, or take them again.
+    pub fn refuse_writes(&self, refuse: bool) -> Result<()> {
+        let flag = if refuse { "--setro" } else { "--setrw" };
+        run(Command::new("blockdev").arg(flag).arg(&self.0)).map(drop)
+    }
+
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.0

@@ -11,6 +11,7 @@ use crate::storage::backing::{Backing, Identity, ImageError};
 use crate::storage::create::create;
 use crate::storage::image::Image;
 use crate::storage::medium::Medium;
+use crate::storage::store::Store;
 use crate::target::identify::{Description, MODEL};
 use crate::target::{Access, Lists, Target};
 use anyhow::{Context, Result, bail};
@@ -42,10 +43,10 @@ fn open_one(
     state: &StateDir,
     bell: &Arc<Bell>,
 ) -> Result<Export> {
-    let (backing, medium) = opened.get(export)?;
-    let image = Image::part(&backing, export.offset, export.length)?;
+    let Open { store, medium } = opened.get(export)?;
+    let image = Image::part(store.backing(), export.offset, export.length)?;
     tell(export, &image);
-    let (lists, store) = state.load(export.address);
+    let (lists, memory) = state.load(export.address);
     let lists = lists.unwrap_or_else(|| Lists {
         config_string: export.config_string.clone().unwrap_or_default(),
         ..Lists::default()
@@ -59,8 +60,8 @@ fn open_one(
         .on_vlan(export.vlan)
         .with_access(Access::new(&export.allow, &export.deny))
         .with_lists(lists);
-    let record = Arc::new(Record::new(target, store, Arc::clone(bell)));
-    let disk = Disk::new(image, Arc::clone(&record))?;
+    let record = Arc::new(Record::new(target, memory, Arc::clone(bell)));
+    let disk = Arc::new(Disk::new(image, store, Arc::clone(&record)));
     Ok(Export { record, disk, interfaces: export.interfaces.clone() })
 }
 
@@ -78,7 +79,15 @@ fn make_missing(config: &Config, export: &ExportConfig) -> Result<()> {
 /// Files and devices by what they are, whatever they are called.
 struct Opened<'a> {
     wanted: HashMap<Identity, Vec<&'a ExportConfig>>,
-    open: HashMap<Identity, (Arc<Backing>, Medium)>,
+    open: HashMap<Identity, Open>,
+    stores: u16,
+}
+
+/// One of them.
+#[derive(Clone)]
+struct Open {
+    store: Arc<Store>,
+    medium: Medium,
 }
 
 impl<'a> Opened<'a> {
@@ -91,14 +100,14 @@ impl<'a> Opened<'a> {
             }
         }
         wanted.values().try_for_each(|exports| check_overlap(exports))?;
-        Ok(Self { wanted, open: HashMap::new() })
+        Ok(Self { wanted, open: HashMap::new(), stores: 0 })
     }
 
     /// The file or device of an export; for writing if any export on it wants that.
-    fn get(&mut self, export: &ExportConfig) -> Result<(Arc<Backing>, Medium)> {
+    fn get(&mut self, export: &ExportConfig) -> Result<Open> {
         let identity = fs::metadata(&export.file).map(|metadata| Identity::of(&metadata)).ok();
-        if let Some((backing, medium)) = identity.and_then(|identity| self.open.get(&identity)) {
-            return Ok((Arc::clone(backing), *medium));
+        if let Some(open) = identity.and_then(|identity| self.open.get(&identity)) {
+            return Ok(open.clone());
         }
         let sharing = identity.and_then(|identity| self.wanted.get(&identity));
         let read_only = sharing.map_or(export.read_only, |all| all.iter().all(|one| one.read_only));
@@ -107,10 +116,15 @@ impl<'a> Opened<'a> {
         let backing = while_busy(&what, is_locked, || Backing::open(&export.file, read_only))
             .map(Arc::new)?;
         let medium = Medium::of(&backing);
+        let number = self.stores;
+        self.stores = number.checked_add(1).context("more than 65535 files and devices")?;
+        let store = Arc::new(Store::new(number, backing));
+        info!(file = %export.file.display(), access = %store, "storage");
+        let open = Open { store, medium };
         if let Some(identity) = identity {
-            self.open.insert(identity, (Arc::clone(&backing), medium));
+            self.open.insert(identity, open.clone());
         }
-        Ok((backing, medium))
+        Ok(open)
     }
 }
 

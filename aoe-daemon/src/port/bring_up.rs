@@ -8,6 +8,7 @@ use crate::exports::Offer;
 use crate::link::{Link, strips_vlan_tags};
 use crate::mailbox::{Mailbox, Message};
 use crate::pace::Pace;
+use crate::storage::engine::Engine;
 use crate::target::Port;
 use crate::worker::{Order, Worker};
 use crate::xdp::Steering;
@@ -301,10 +302,13 @@ fn spawn(
     offer: &Arc<Offer>,
     facts: &Facts,
 ) -> Result<Handle> {
-    let mailbox = Arc::new(Mailbox::new(queue.census().total as usize)?);
+    let exports = offer.exports();
+    let messages = queue.census().total as usize + Engine::messages(exports.all().len());
+    let mailbox = Arc::new(Mailbox::new(messages)?);
+    let engine = exports.engine(Arc::clone(&mailbox))?;
     let cpu = cpu_for(number);
-    let worker =
-        Worker::new(number, cpu, queue, Arc::clone(offer), facts.view(), Arc::clone(&mailbox));
+    let offer = Arc::clone(offer);
+    let worker = Worker::new(number, cpu, queue, offer, facts.view(), Arc::clone(&mailbox), engine);
     let thread =
         std::thread::Builder::new().name(format!("{}-{number}", link.name)).spawn(move || {
             pin(cpu);

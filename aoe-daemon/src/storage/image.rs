@@ -68,6 +68,11 @@ impl Image {
         Self { backing, offset, sectors, tail: 0, length: None }
     }
 
+    /// Bytes of it at most, where it does not go on to the end.
+    pub(super) const fn length(&self) -> Option<u64> {
+        self.length
+    }
+
     /// Whole sectors that there are now.
     ///
     /// # Errors

@@ -19,14 +19,14 @@ impl Worker {
             };
             match &offer.named(key)[next..] {
                 [] => self.queue.recycle(packet),
-                [last] => self.accept(offer, *last, framing, packet),
+                [last] => self.accept(*last, framing, packet),
                 [export, ..] => {
                     let Some(copy) = self.copy_of(&packet) else {
                         self.fanout.push_front((packet, next));
                         break;
                     };
                     self.fanout.push_front((packet, next + 1));
-                    self.accept(offer, *export, framing, copy);
+                    self.accept(*export, framing, copy);
                 }
             }
             any = true;

@@ -1,32 +1,68 @@
-//! A disk with a client before it: packets are made of requests, parked, and come home.
+//! A disk with a client before it: packets are made of requests, go through an engine, and come
+//! back.
 
 use super::support::frame::{Frame, Registers, TARGET};
 use aoe_common::address::Address;
 use aoe_common::steer;
 use aoe_common::wire::Mac;
-use aoe_daemon::mailbox::{Mailbox, Message};
+use aoe_daemon::mailbox::Mailbox;
 use aoe_daemon::record::Record;
-use aoe_daemon::state::Store;
+use aoe_daemon::state::Store as Memory;
+use aoe_daemon::storage::cache::Cache;
+use aoe_daemon::storage::engine::{Engine, Settings, Started};
 use aoe_daemon::storage::image::Image;
 use aoe_daemon::storage::medium::Medium;
-use aoe_daemon::storage::{Disk, Edited, Finished, Job, Parked, ParkedEdit};
+use aoe_daemon::storage::store::Store;
+use aoe_daemon::storage::{Disk, Edited, Finished, Job, ParkedEdit};
 use aoe_daemon::target::identify::Description;
 use aoe_daemon::target::{Fault, Operation, Outcome, Port, Step, Target};
 use aoe_xsk::{Packet, Umem};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Chunks of the packets' memory.
 const CHUNKS: u32 = 2048;
 /// Sectors that the target claims, so that no request is refused before the disk sees it.
 const CLAIMED: u64 = 1 << 48;
+/// How long a sleep may last.
+const PATIENCE: Timespec = Timespec { tv_sec: 20, tv_nsec: 0 };
+/// Names that the one disk has, so that every job can be told by its export.
+const EXPORTS: usize = 1024;
 
-/// A disk, the memory of the packets that go to it, and the mailbox that they come home to.
+/// A disk, the memory of the packets that go to it, and the engine in between.
 pub(crate) struct Bench {
     pub(crate) umem: Umem,
     pub(crate) mailbox: Arc<Mailbox>,
-    pub(crate) disk: Option<Disk>,
+    pub(crate) engine: Engine,
+    pub(crate) disk: Arc<Disk>,
     pub(crate) record: Arc<Record>,
+    edited: VecDeque<Edited>,
+}
+
+/// What a disk is worked with.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Setup {
+    /// Whether there is an io_uring; else threads do the work.
+    pub(crate) ring: bool,
+    /// Blocks of the cache.
+    pub(crate) cache: usize,
+    /// After how long a silent disk is given up.
+    pub(crate) io_timeout: Duration,
+}
+
+impl Setup {
+    /// As a daemon does unless told otherwise.
+    pub(crate) const USUAL: Self =
+        Self { ring: true, cache: 4096, io_timeout: Duration::from_secs(30) };
+    /// All that make a difference.
+    pub(crate) const ALL: [Self; 4] = [
+        Self::USUAL,
+        Self { cache: 8, ..Self::USUAL },
+        Self { cache: 0, ..Self::USUAL },
+        Self { ring: false, ..Self::USUAL },
+    ];
 }
 
 /// The port that all of it comes in on.
@@ -34,25 +70,28 @@ const PORT: Port = Port { mac: Mac(TARGET), mtu: 9000, max_sectors: 17, buffer_c
 
 impl Bench {
     pub(crate) fn new(image: Image) -> Self {
-        Self::remembering(image, Store::nowhere())
+        Self::with(Setup::USUAL, image, Memory::nowhere())
     }
 
-    /// A bench whose target keeps its lists in this store.
-    pub(crate) fn remembering(image: Image, store: Store) -> Self {
+    /// A bench whose target keeps its lists there.
+    pub(crate) fn with(setup: Setup, image: Image, memory: Memory) -> Self {
         let address = Address::new(0, 1).unwrap();
         let trim = Medium::of(&image.backing).trim;
         let target = Target::new(address, Description { trim, ..Description::of_size(CLAIMED) });
-        let record = Arc::new(Record::new(target, store, Arc::default()));
-        Self {
-            umem: Umem::new(CHUNKS).unwrap(),
-            mailbox: Arc::new(Mailbox::new(CHUNKS as usize).unwrap()),
-            disk: Some(Disk::new(image, Arc::clone(&record)).unwrap()),
-            record,
+        let record = Arc::new(Record::new(target, memory, Arc::default()));
+        let store = Arc::new(Store::new(0, Arc::clone(&image.backing)));
+        let disk = Arc::new(Disk::new(image, store, Arc::clone(&record)));
+        let mailbox = CHUNKS as usize + Engine::messages(EXPORTS);
+        let mailbox = Arc::new(Mailbox::new(mailbox).unwrap());
+        let settings = Settings { io_timeout: setup.io_timeout };
+        let disks = vec![Arc::clone(&disk); EXPORTS];
+        let cache = Arc::new(Cache::new(setup.cache));
+        let mut engine = Engine::new(disks, cache, Arc::clone(&mailbox), settings).unwrap();
+        if setup.ring {
+            engine.open_ring();
         }
-    }
-
-    pub(crate) fn disk(&self) -> &Disk {
-        self.disk.as_ref().expect("the disk is there")
+        let umem = Umem::new(CHUNKS).unwrap();
+        Self { umem, mailbox, engine, disk, record, edited: VecDeque::new() }
     }
 
     /// The job that a worker makes of a frame.
@@ -80,14 +119,15 @@ impl Bench {
     pub(crate) fn park_edit(&mut self, frame: &Frame) {
         let (packet, step) = self.accept(frame);
         let Step::Persist(edit) = step else { panic!("no edit: {step:?}") };
-        let home = Arc::clone(&self.mailbox);
-        assert!(self.disk().park_edit(ParkedEdit { packet, edit, port: PORT, home }).is_ok());
+        assert!(self.engine.start_edit(0, ParkedEdit { packet, edit, port: PORT }).is_ok());
     }
 
     /// The next edit that comes home, as the reply to it, if there is one.
     pub(crate) fn await_edited(&mut self) -> Option<Vec<u8>> {
-        let Message::Edited(edited) = self.await_message() else { panic!("no edit came home") };
-        let Edited { mut packet, edit, answer } = edited;
+        while self.edited.is_empty() {
+            self.go_on();
+        }
+        let Edited { mut packet, edit, answer } = self.edited.pop_front().unwrap();
         let Some((answer, target)) = answer else {
             self.umem.recycle(packet);
             return None;
@@ -98,36 +138,53 @@ impl Bench {
         Some(reply)
     }
 
-    /// Parks a job; `number` comes back as its export.
-    pub(crate) fn park(&self, job: Job, number: usize) {
-        let home = Arc::clone(&self.mailbox);
-        assert!(self.disk().park(Parked { job, export: number, home }).is_ok(), "no room");
-    }
-
-    /// The next job that comes home, in the way of a worker that sleeps until then.
-    pub(crate) fn await_finished(&self) -> Finished {
-        match self.await_message() {
-            Message::Finished(finished) => finished,
-            Message::Edited(_) => panic!("an edit came home"),
-            Message::Order(_) => panic!("nobody gives orders here"),
+    /// Starts a job that has to wait; `number` comes back as its export.
+    pub(crate) fn park(&mut self, job: Job, number: usize) {
+        match self.engine.start(number, job) {
+            Started::Parked => {}
+            Started::Done(..) => panic!("it is done at once"),
+            Started::Refused(_) => panic!("no room"),
         }
     }
 
-    fn await_message(&self) -> Message {
+    /// The next job that is done, in the way of a worker that sleeps until then.
+    pub(crate) fn await_finished(&mut self) -> Finished {
         loop {
-            match self.mailbox.take() {
-                Some(message) => return message,
-                None => assert!(sleep(&self.mailbox), "nothing comes home"),
+            match self.engine.next_finished() {
+                Some(finished) => return finished,
+                None => self.go_on(),
             }
         }
     }
 
-    /// Has one job done by the disk's thread, and returns the outcome and the sectors.
+    /// Works until there is nothing more to do, then sleeps until there is.
+    fn go_on(&mut self) {
+        while let Some(message) = self.mailbox.take() {
+            self.edited.extend(self.engine.take(message));
+        }
+        if self.engine.work() || !self.edited.is_empty() {
+            return;
+        }
+        if self.mailbox.prepare_sleep() && self.engine.prepare_sleep() {
+            let mut bell = [PollFd::from_borrowed_fd(self.mailbox.bell(), PollFlags::IN)];
+            let rung = poll(&mut bell, Some(&PATIENCE)).expect("poll works");
+            assert_eq!(rung, 1, "nobody rings");
+        }
+        self.engine.woke();
+        self.mailbox.woke();
+    }
+
+    /// Has one job done, and returns the outcome and the sectors.
     pub(crate) fn work(&mut self, registers: Registers, data: &[u8]) -> (Outcome, Vec<u8>) {
         let job = self.job(registers, data);
-        self.park(job, 0);
-        let Finished { job, outcome, .. } = self.await_finished();
-        (outcome, self.take_apart(job))
+        match self.engine.start(0, job) {
+            Started::Done(job, outcome) => (outcome, self.take_apart(job)),
+            Started::Parked => {
+                let Finished { job, outcome, .. } = self.await_finished();
+                (outcome, self.take_apart(job))
+            }
+            Started::Refused(_) => panic!("no room"),
+        }
     }
 
     pub(crate) fn read(&mut self, lba: u64, sectors: u8) -> Result<Vec<u8>, Fault> {
@@ -154,16 +211,4 @@ impl Bench {
     pub(crate) fn recycle(&mut self, packet: Packet) {
         self.umem.recycle(packet);
     }
-}
-
-/// Sleeps as a worker does until there is a message; false if nobody rings for half a minute.
-pub(crate) fn sleep(mailbox: &Mailbox) -> bool {
-    if !mailbox.prepare_sleep() {
-        return true;
-    }
-    let mut bell = [PollFd::from_borrowed_fd(mailbox.bell(), PollFlags::IN)];
-    let patience = Timespec { tv_sec: 30, tv_nsec: 0 };
-    let rung = poll(&mut bell, Some(&patience)).expect("poll works");
-    mailbox.woke();
-    rung == 1
 }

@@ -1,6 +1,6 @@
 //! Edits in the disk's line: durable before they are answered, and in order with everything else.
 
-use super::bench::Bench;
+use super::bench::{Bench, Setup};
 use super::support::frame::{CLIENT, Frame, Registers, pattern};
 use aoe_common::address::Address;
 use aoe_common::wire::Mac;
@@ -17,8 +17,8 @@ fn bench(directory: &Path) -> Bench {
     let image = directory.join("image");
     fs::write(&image, pattern(1, 64)).unwrap();
     let state = StateDir::open(&directory.join("state")).unwrap();
-    let (_, store) = state.load(Address::new(0, 1).unwrap());
-    Bench::remembering(Image::open(&image, false).unwrap(), store)
+    let (_, memory) = state.load(Address::new(0, 1).unwrap());
+    Bench::with(Setup::USUAL, Image::open(&image, false).unwrap(), memory)
 }
 
 fn remembered(directory: &Path) -> aoe_daemon::target::Lists {

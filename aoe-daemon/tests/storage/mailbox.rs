@@ -1,25 +1,21 @@
 //! The mailbox: nothing is lost in it, nobody sleeps over a message, and it keeps nothing alive.
 
-use super::bench::{Bench, sleep};
-use super::support::frame::Registers;
 use aoe_daemon::mailbox::{Mailbox, Message};
-use aoe_daemon::storage::Finished;
-use aoe_daemon::storage::image::Image;
 use aoe_daemon::worker::Order;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::hint::black_box;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use tempfile::NamedTempFile;
 
-fn bench() -> Bench {
-    let file = NamedTempFile::new().unwrap();
-    file.as_file().set_len(1 << 20).unwrap();
-    Bench::new(Image::open(file.path(), false).unwrap())
-}
-
-fn finished(bench: &mut Bench) -> Finished {
-    Finished { job: bench.job(Registers::command(0xE7), &[]), export: 0, outcome: Ok(()) }
+/// Sleeps as a worker does until there is a message; false if nobody rings for half a minute.
+fn sleep(mailbox: &Mailbox) -> bool {
+    if !mailbox.prepare_sleep() {
+        return true;
+    }
+    let mut bell = [PollFd::from_borrowed_fd(mailbox.bell(), PollFlags::IN)];
+    let patience = Timespec { tv_sec: 30, tv_nsec: 0 };
+    let rung = poll(&mut bell, Some(&patience)).expect("poll works");
+    mailbox.woke();
+    rung == 1
 }
 
 #[test]
@@ -103,36 +99,13 @@ fn is_rung(mailbox: &Mailbox) -> bool {
 }
 
 #[test]
-fn orders_leave_the_jobs_their_room() {
-    let mut bench = bench();
+fn orders_leave_storage_its_room() {
     let mailbox = Mailbox::new(4).unwrap();
     while mailbox.post(Message::Order(Order::Announce(Vec::new()))).is_ok() {}
     for number in 0..4 {
-        let job = finished(&mut bench);
-        assert!(mailbox.post(Message::Finished(job)).is_ok(), "no room for job {number}");
+        assert!(mailbox.post(Message::Ready(number)).is_ok(), "no room for {number}");
     }
-    let one_more = finished(&mut bench);
-    let Err(Message::Finished(back)) = mailbox.post(Message::Finished(one_more)) else {
-        panic!("a job more than there is room for");
+    let Err(Message::Ready(4)) = mailbox.post(Message::Ready(4)) else {
+        panic!("one more than there is room for");
     };
-    bench.recycle(back.job.packet);
-    drop(mailbox);
-    assert_eq!(bench.umem.census().application, 4, "their packets are given up");
-}
-
-/// A worker that gave up waiting leaves its mailbox to the disk. What comes home then is given
-/// up, too, and so is the mailbox.
-#[test]
-fn a_mailbox_that_nobody_reads_goes_away_with_its_last_job() {
-    let mut bench = bench();
-    for number in 0..100 {
-        let job = bench.job(Registers::write48(number, 1), &[0xA5; 512]);
-        bench.park(job, 0);
-    }
-    let nobody = Arc::new(Mailbox::new(1).unwrap());
-    let mailbox = Arc::downgrade(&std::mem::replace(&mut bench.mailbox, nobody));
-    // The disk ends when it has done everything, and forgets where it came from.
-    bench.disk = None;
-    assert!(mailbox.upgrade().is_none(), "the mailbox keeps itself alive");
-    assert_eq!(bench.umem.census().application, 100, "its packets are given up");
 }

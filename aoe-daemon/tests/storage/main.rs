@@ -1,4 +1,4 @@
-//! The plain disk, and the way of jobs through it and home: packets without a socket, images
+//! Disks, and the way of jobs through them and home: packets without a socket, images
 //! without a network.
 
 #[path = "../support/mod.rs"]
@@ -8,4 +8,5 @@ mod bench;
 mod edits;
 mod failing;
 mod mailbox;
+mod model;
 mod plain;

@@ -2,12 +2,13 @@
 
 use super::bench::Bench;
 use super::support::frame::{Registers, pattern};
+use aoe_daemon::storage::Finished;
 use aoe_daemon::storage::backing::Backing;
+use aoe_daemon::storage::engine::{MOST_PARKED, Started};
 use aoe_daemon::storage::image::Image;
-use aoe_daemon::storage::{Finished, Parked};
 use aoe_daemon::target::Fault;
 use std::fs::{self, File};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
 use tempfile::NamedTempFile;
@@ -39,41 +40,39 @@ fn what_was_written_is_read() {
     }
     assert!(bench.read(98, 17).unwrap() == expected[98 * 512..115 * 512], "across several writes");
     assert_eq!(bench.flush(), Ok(()));
-    assert!(!bench.disk().is_failed());
+    assert!(!bench.disk.is_failed());
 }
 
-/// A job that is done at once, and one that waits, differ in nothing else.
+/// A read that is done at once, and one that waits, differ in nothing else.
 #[test]
 fn a_read_at_once_reads_the_same() {
-    // One filesystem that can tell what is cached, as a rule, and one that need not.
-    let directories = [std::env::temp_dir(), "/dev/shm".into()];
-    for directory in directories.iter().filter(|directory| directory.is_dir()) {
-        let file = NamedTempFile::new_in(directory).unwrap();
-        fs::write(file.path(), pattern(1, SECTORS)).unwrap();
-        let mut bench = bench(&file, false);
-        let mut job = bench.job(Registers::read48(3, 17), &[]);
-        if let Some(outcome) = bench.disk().now(&mut job) {
-            assert_eq!(outcome, Ok(()));
-            assert!(bench.take_apart(job) == pattern(1, SECTORS)[3 * 512..20 * 512]);
-        } else {
-            assert!(directory != Path::new("/dev/shm"), "memory needs no waiting");
-            bench.recycle(job.packet);
-        }
+    let file = image_file();
+    let mut bench = bench(&file, false);
+    for is_cached in [false, true] {
+        let job = bench.job(Registers::read48(3, 17), &[]);
+        let job = match bench.engine.start(0, job) {
+            Started::Done(job, Ok(())) if is_cached => job,
+            Started::Parked if !is_cached => bench.await_finished().job,
+            _ => panic!("cached: {is_cached}"),
+        };
+        assert!(bench.take_apart(job) == pattern(1, SECTORS)[3 * 512..20 * 512]);
     }
 }
 
 #[test]
-fn writes_and_flushes_are_never_done_at_once() {
-    let file = image_file();
+fn memory_needs_no_waiting() {
+    let file = NamedTempFile::new_in("/dev/shm").unwrap();
+    fs::write(file.path(), pattern(1, SECTORS)).unwrap();
     let mut bench = bench(&file, false);
-    for (registers, data) in
-        [(Registers::write48(0, 1), pattern(2, 1)), (Registers::command(0xE7), Vec::new())]
-    {
-        let mut job = bench.job(registers, &data);
-        assert_eq!(bench.disk().now(&mut job), None);
-        bench.recycle(job.packet);
+    for (lba, sectors) in [(0, 17), (250, 6)] {
+        let job = bench.job(Registers::read48(lba, sectors), &[]);
+        let Started::Done(job, Ok(())) = bench.engine.start(0, job) else { panic!("it waits") };
+        let bytes = lba as usize * 512..(lba as usize + usize::from(sectors)) * 512;
+        assert!(bench.take_apart(job) == pattern(1, SECTORS)[bytes]);
     }
-    assert!(fs::read(file.path()).unwrap() == pattern(1, SECTORS), "nothing was written");
+    assert_eq!(bench.write(9, &pattern(2, 17)), Ok(()));
+    assert!(bench.read(9, 17) == Ok(pattern(2, 17)));
+    assert!(fs::read(file.path()).unwrap()[9 * 512..26 * 512] == pattern(2, 17));
 }
 
 #[test]
@@ -84,12 +83,8 @@ fn a_file_that_was_cut_is_out_of_range() {
     assert!(bench.read(98, 2).is_ok(), "before the cut");
     for (lba, sectors) in [(99, 2), (100, 1), (101, 1), (90, 17), (255, 1)] {
         assert_eq!(bench.read(lba, sectors), Err(Fault::OutOfRange), "{lba}+{sectors}");
-        let mut job = bench.job(Registers::read48(lba, sectors), &[]);
-        let at_once = bench.disk().now(&mut job);
-        assert!(matches!(at_once, None | Some(Err(Fault::OutOfRange))), "{at_once:?}");
-        bench.recycle(job.packet);
     }
-    assert!(!bench.disk().is_failed(), "a read fails nothing but itself");
+    assert!(!bench.disk.is_failed(), "a read fails nothing but itself");
 }
 
 #[test]
@@ -101,8 +96,8 @@ fn a_read_only_image_flushes() {
 }
 
 #[test]
-fn jobs_come_home_in_the_order_that_they_were_parked_in() {
-    const JOBS: usize = 1000;
+fn jobs_for_the_same_sector_are_done_in_their_order() {
+    const JOBS: usize = 301;
     let file = image_file();
     let mut bench = bench(&file, false);
     let content = pattern(9, JOBS);
@@ -126,25 +121,6 @@ fn jobs_come_home_in_the_order_that_they_were_parked_in() {
     assert!(fs::read(file.path()).unwrap()[5 * 512..6 * 512] == *last, "the last write stays");
 }
 
-#[test]
-fn parked_jobs_come_home_though_the_disk_is_dropped() {
-    const JOBS: usize = 300;
-    let file = image_file();
-    let mut bench = bench(&file, false);
-    for number in 0..JOBS {
-        let job = bench.job(Registers::write48(number as u64 % 200, 1), &pattern(7, 1));
-        bench.park(job, number);
-    }
-    bench.disk = None;
-    for number in 0..JOBS {
-        let Finished { job, export, outcome } = bench.await_finished();
-        assert_eq!((export, outcome), (number, Ok(())));
-        bench.recycle(job.packet);
-    }
-    assert_eq!(bench.umem.census().application, 0);
-    bench.umem.assert_conserved();
-}
-
 /// A client will send it again. What must not happen is that it waits for ever, or is lost.
 #[test]
 fn a_disk_takes_no_more_jobs_than_it_may() {
@@ -152,24 +128,23 @@ fn a_disk_takes_no_more_jobs_than_it_may() {
     let mut bench = bench(&file, false);
     let mut parked = 0;
     let mut refused = 0;
-    // Parking is faster than writing, as long as the disk has to flush.
-    for number in 0..2000 {
+    for _ in 0..2 * MOST_PARKED {
         let job = bench.job(Registers::write48(0, 1), &pattern(7, 1));
-        let home = Arc::clone(&bench.mailbox);
-        match bench.disk().park(Parked { job, export: number, home }) {
-            Ok(()) => parked += 1,
-            Err(back) => {
+        match bench.engine.start(0, job) {
+            Started::Parked => parked += 1,
+            Started::Done(..) => panic!("a write is done at once"),
+            Started::Refused(packet) => {
                 refused += 1;
-                bench.recycle(back.job.packet);
+                bench.recycle(packet);
             }
         }
     }
+    assert_eq!((parked, refused), (MOST_PARKED, MOST_PARKED));
     for _ in 0..parked {
         let finished = bench.await_finished();
         assert_eq!(finished.outcome, Ok(()));
         bench.recycle(finished.job.packet);
     }
-    assert_eq!(parked + refused, 2000);
     assert_eq!(bench.umem.census().application, 0);
 }
 
@@ -217,21 +192,21 @@ impl Drop for LoopDevice {
     }
 }
 
-/// Linux tells once that a flush has failed. Asked again, it says that all is well, and what could
-/// not be written is gone.
+/// Past the page cache the device itself says that it has no room, and nothing was taken on that it
+/// could lose.
 #[test]
 #[ignore = "needs root: cargo xtask test runs it"]
-fn a_device_that_loses_writes_gets_no_second_chance() {
+fn a_full_device_fails_the_request_and_nothing_else() {
     let device = LoopDevice::new(4 << 20);
     let mut bench = Bench::new(Image::open(&device.path, false).unwrap());
     // 4 KiB at a time, 256 KiB of which there is room for.
-    let lost = (0..512).find(|at| bench.write(at * 8, &pattern(2, 8)).is_err());
-    let lost = lost.expect("256 KiB are full at some time") * 8;
-    assert!(bench.disk().is_failed());
-    assert!(bench.read(lost, 8) == Ok(vec![0; 4096]), "reads show the device, not what it lost");
-    assert_eq!(bench.flush(), Err(Fault::WriteFailed), "the kernel itself says no more");
-    assert_eq!(bench.write(0, &pattern(3, 8)), Err(Fault::WriteFailed), "room or not");
-    assert!(bench.read(0, 8) == Ok(pattern(2, 8)), "reads go on");
+    let full = (0..512).find(|at| bench.write(at * 8, &pattern(2, 8)).is_err());
+    let full = full.expect("256 KiB are full at some time") * 8;
+    assert_eq!(bench.write(full, &pattern(2, 8)), Err(Fault::WriteFailed));
+    assert!(!bench.disk.is_failed(), "there may be room again");
+    assert!(bench.read(full, 8) == Ok(vec![0; 4096]), "reads show the device");
+    assert_eq!(bench.write(0, &pattern(3, 8)), Ok(()), "what is there can be written");
+    assert!(bench.read(0, 8) == Ok(pattern(3, 8)));
 }
 
 #[test]
@@ -247,7 +222,7 @@ fn a_full_filesystem_fails_the_request_and_nothing_else() {
     let full = (0..SECTORS as u64).find(|at| bench.write(at * 8, &pattern(2, 8)).is_err());
     let full = full.expect("256 KiB are full at some time") * 8;
     assert_eq!(bench.write(full, &pattern(2, 8)), Err(Fault::WriteFailed));
-    assert!(!bench.disk().is_failed(), "there may be room again");
+    assert!(!bench.disk.is_failed(), "there may be room again");
     assert!(bench.read(0, 8) == Ok(pattern(2, 8)), "reads go on");
     assert_eq!(bench.write(0, &pattern(3, 8)), Ok(()), "blocks that are there can be written");
 
@@ -257,7 +232,7 @@ fn a_full_filesystem_fails_the_request_and_nothing_else() {
 }
 
 /// Registers and data of a TRIM.
-fn trim(ranges: &[(u64, u16)]) -> (Registers, Vec<u8>) {
+pub(crate) fn trim(ranges: &[(u64, u16)]) -> (Registers, Vec<u8>) {
     let mut list = vec![0; 512];
     for (entry, (lba, sectors)) in list.chunks_mut(8).zip(ranges) {
         entry.copy_from_slice(&lba.to_le_bytes());
@@ -322,7 +297,7 @@ fn a_file_that_was_cut_never_grows_again() {
     let (registers, list) = trim(&[(90, 20)]);
     assert_eq!(bench.work(registers, &list).0, Err(Fault::OutOfRange));
     assert_eq!(file.as_file().metadata().unwrap().len(), 100 * 512);
-    assert!(!bench.disk().is_failed());
+    assert!(!bench.disk.is_failed());
 }
 
 #[test]
@@ -349,5 +324,5 @@ fn a_file_that_was_emptied_is_unavailable_until_it_is_back() {
     fs::write(file.path(), pattern(3, SECTORS)).unwrap();
     assert!(bench.read(0, 17).unwrap() == pattern(3, SECTORS)[..17 * 512]);
     assert_eq!(bench.write(0, &pattern(2, 1)), Ok(()));
-    assert!(!bench.disk().is_failed());
+    assert!(!bench.disk.is_failed());
 }

@@ -1,0 +1,115 @@
+//! Requests that are not done, and those whose time is over.
+
+use super::super::order::Place;
+use super::super::{Finished, Job, ParkedEdit};
+use super::Engine;
+use crate::target::{Fault, Operation, Request};
+use aoe_xsk::Packet;
+use slab::Slab;
+use std::time::Instant;
+
+/// A request that is not done.
+pub(super) struct Parked {
+    pub(super) what: What,
+    pub(super) export: usize,
+    /// `None` for what stands in nobody's way.
+    pub(super) place: Option<Place>,
+    pub(super) since: Instant,
+    /// Whether it shares no operation with others: one has failed, and it may not be its fault.
+    pub(super) alone: bool,
+    /// The next of those that share its operation.
+    pub(super) next: Option<usize>,
+}
+
+pub(super) enum What {
+    Job(Job),
+    Edit(ParkedEdit),
+    /// Its packet is not here: it was answered already, or an edit is with the store's thread.
+    Away(Option<Request>),
+}
+
+impl What {
+    pub(super) fn request(&self) -> Option<Request> {
+        match self {
+            Self::Job(job) => Some(job.request),
+            Self::Edit(_) => None,
+            Self::Away(request) => *request,
+        }
+    }
+}
+
+/// Requests that share an operation, linked by [`Parked::next`].
+#[derive(Clone, Copy, Default)]
+pub(super) struct Chain(pub(super) Option<usize>);
+
+impl Chain {
+    pub(super) fn add(&mut self, parked: &mut Slab<Parked>, key: usize) {
+        parked[key].next = self.0.replace(key);
+    }
+
+    /// Takes the first one off.
+    pub(super) fn pop(&mut self, parked: &mut Slab<Parked>) -> Option<usize> {
+        let key = self.0?;
+        self.0 = parked[key].next.take();
+        Some(key)
+    }
+
+    pub(super) fn has_several(self, parked: &Slab<Parked>) -> bool {
+        self.0.is_some_and(|key| parked[key].next.is_some())
+    }
+}
+
+impl Engine {
+    /// Answers what its disk has not answered for too long. What of it is with the disk stays
+    /// there, and in the order.
+    pub(super) fn expire(&mut self) {
+        let Some(limit) = self.now.checked_sub(self.settings.io_timeout) else { return };
+        for (_, parked) in &mut self.parked {
+            if parked.since > limit || !matches!(parked.what, What::Job(_)) {
+                continue;
+            }
+            let request = parked.what.request();
+            let What::Job(job) = std::mem::replace(&mut parked.what, What::Away(request)) else {
+                unreachable!("it was looked at")
+            };
+            let store = self.disks[parked.export].store();
+            let fault = match job.request.operation {
+                Operation::Read(_) | Operation::Verify(_) => Fault::ReadFailed,
+                // Nobody knows whether it will reach the disk.
+                _ => store.fail("the disk does not answer"),
+            };
+            store.is_silent();
+            self.finished.push_back(Finished { job, export: parked.export, outcome: Err(fault) });
+        }
+    }
+
+    /// Ends it with what is not done: returns the packets. A file or device that a write was on its
+    /// way to counts as failed.
+    pub fn give_up(mut self) -> Vec<Packet> {
+        // What a disk may still write keeps its place: nothing may overtake it.
+        for (_, group) in &mut self.groups {
+            let mut members = group.members();
+            while let Some(key) = members.pop(&mut self.parked) {
+                self.parked[key].place = None;
+            }
+        }
+        let mut packets = Vec::new();
+        for parked in self.parked.drain() {
+            let store = self.disks[parked.export].store();
+            if let Some(place) = parked.place {
+                store.order().leave(place);
+            }
+            match parked.what {
+                What::Job(job) => {
+                    if job.request.operation.changes_data() {
+                        store.fail("a write was given up: the disk does not answer");
+                    }
+                    packets.push(job.packet);
+                }
+                What::Edit(edit) => packets.push(edit.packet),
+                What::Away(_) => {}
+            }
+        }
+        packets
+    }
+}
