@@ -22,9 +22,8 @@ const TIME: Duration = Duration::from_secs(2);
 /// For what is under way then to be answered.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// Reads come from the page cache, which knows nothing of sectors: one that meets a write may see
-/// half of it.
-const TORN: bool = true;
+/// No read sees half of a write.
+const TORN: bool = false;
 
 const FAIR: Weather = Weather { lost: 0, repeated: 0, late: 0 };
 const FOUL: Weather = Weather { lost: 4, repeated: 10, late: 30 };
