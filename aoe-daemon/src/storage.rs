@@ -18,6 +18,7 @@ mod disk;
 pub mod engine;
 mod helper;
 pub mod image;
+pub mod layout;
 pub mod medium;
 mod operation;
 mod order;

@@ -10,6 +10,7 @@ use crate::storage::Disk;
 use crate::storage::backing::{Backing, Identity, ImageError};
 use crate::storage::create::create;
 use crate::storage::image::Image;
+use crate::storage::layout::Layout;
 use crate::storage::medium::Medium;
 use crate::storage::store::Store;
 use crate::target::identify::{Description, MODEL};
@@ -116,6 +117,7 @@ impl<'a> Opened<'a> {
         let backing = while_busy(&what, is_locked, || Backing::open(&export.file, read_only))
             .map(Arc::new)?;
         let medium = Medium::of(&backing);
+        tell_of_layout(&backing);
         let number = self.stores;
         self.stores = number.checked_add(1).context("more than 65535 files and devices")?;
         let store = Arc::new(Store::new(number, backing));
@@ -143,6 +145,26 @@ fn check_overlap(exports: &[&ExportConfig]) -> Result<()> {
         exports[other].address,
         exports[one].file.display()
     )
+}
+
+/// Says what an administrator may want to know of how a file lies on its filesystem before it is
+/// written to.
+fn tell_of_layout(backing: &Backing) {
+    let layout = if backing.read_only { None } else { Layout::of(backing) };
+    let Some(layout @ Layout { bytes, allocated, .. }) = layout else { return };
+    let file = backing.path.display();
+    if let Some(unwritten) = layout.unwritten() {
+        warn!(
+            %file,
+            unwritten,
+            "blocks of it are allocated and were never written: a durable write is up to ten times \
+             slower where it is the first; --create makes images with all blocks written, and so \
+             does a copy by: dd if=OLD of=NEW bs=1M conv=fsync"
+        );
+    }
+    if layout.is_sparse() {
+        info!(%file, bytes, allocated, "the file is sparse: writes to its holes need free space");
+    }
 }
 
 fn tell(export: &ExportConfig, image: &Image) {
