@@ -12,13 +12,14 @@ use crate::command::run;
 pub struct LoopDevice(PathBuf);
 
 impl LoopDevice {
-    /// The device of a file; none, and the reason printed, where there are no loop devices.
-    pub fn attach(file: &Path) -> Result<Option<Self>> {
+    /// The device of a file, with these flags of losetup; none, and the reason printed, where there
+    /// are no loop devices.
+    pub fn attach(file: &Path, flags: &[&str]) -> Result<Option<Self>> {
         if !Path::new("/dev/loop-control").exists() {
             println!("SKIPPED: this machine has no loop devices (modprobe loop)");
             return Ok(None);
         }
-        let device = run(Command::new("losetup").args(["--find", "--show"]).arg(file))?;
+        let device = run(Command::new("losetup").args(["--find", "--show"]).args(flags).arg(file))?;
         Ok(Some(Self(device.trim_end().into())))
     }
 

@@ -29,7 +29,8 @@ impl Mount {
         Self::at(path, &[&device.display().to_string()])
     }
 
-    fn at(path: &Path, arguments: &[&str]) -> Result<Self> {
+    /// What these arguments of mount say.
+    pub fn at(path: &Path, arguments: &[&str]) -> Result<Self> {
         fs::create_dir(path).with_context(|| format!("make {}", path.display()))?;
         run(Command::new("mount").args(arguments).arg(path))?;
         Ok(Self { path: path.to_owned() })

@@ -122,7 +122,7 @@ fn a_full_ext4() -> Result<()> {
     let scratch = paths::scratch()?;
     let file = scratch.path().join("ext4.img");
     sparse_image(&file, 32 * MIB)?;
-    let Some(device) = LoopDevice::attach(&file)? else { return Ok(()) };
+    let Some(device) = LoopDevice::attach(&file, &[])? else { return Ok(()) };
     full(&Mount::ext4(&scratch.path().join("mount"), device.path())?, scratch.path())
 }
 
@@ -133,7 +133,7 @@ fn a_device_that_can_not_be_written() -> Result<()> {
     let scratch = paths::scratch()?;
     let file = scratch.path().join("behind.img");
     sparse_image(&file, 8 * MIB)?;
-    let Some(device) = LoopDevice::attach(&file)? else { return Ok(()) };
+    let Some(device) = LoopDevice::attach(&file, &[])? else { return Ok(()) };
     let wire = Wire::new(Shape::default())?;
     let mut bench = Bench::new(&wire, scratch.path(), device.path())?;
     ensure!(bench.outcome(&write(8, 1))? == SUCCESS, "it can be written");
@@ -167,7 +167,7 @@ fn a_filesystem_that_does_not_answer() -> Result<()> {
     let scratch = paths::scratch()?;
     let file = scratch.path().join("ext4.img");
     sparse_image(&file, 32 * MIB)?;
-    let Some(device) = LoopDevice::attach(&file)? else { return Ok(()) };
+    let Some(device) = LoopDevice::attach(&file, &[])? else { return Ok(()) };
     let mount = Mount::ext4(&scratch.path().join("mount"), device.path())?;
     let image = mount.path().join("disk.img");
     let content = random_image(&image, MIB as usize, 71)?;

@@ -180,7 +180,7 @@ fn a_device_grows_and_is_discarded_from_like_a_file() -> Result<()> {
     let file = scratch.path().join("behind.img");
     let mut content = random_image(&file, 4 * MIB as usize, 42)?;
     File::open(&file)?.sync_all()?;
-    let Some(device) = LoopDevice::attach(&file)? else { return Ok(()) };
+    let Some(device) = LoopDevice::attach(&file, &[])? else { return Ok(()) };
     let wire = Wire::new(Shape::default())?;
     let setup = Setup::new(&wire.target, TARGET_PORT, scratch.path()).export(0, 1, device.path());
     let daemon = setup.start()?;

@@ -13,21 +13,26 @@ use super::{Need, qemu};
 
 /// Programs that the tests run, each with the Debian package that has it. What takes more to find
 /// or to install comes on top: Python's venv, and QEMU.
-const PROGRAMS: [(&str, &str); 19] = [
+const PROGRAMS: [(&str, &str); 24] = [
     ("aoeping", "aoetools"),
     ("bash", "bash"),
+    ("blockdev", "util-linux"),
     ("busybox", "busybox-static"),
     ("bwrap", "bubblewrap"),
     ("c++", "g++"),
     ("cpio", "cpio"),
     ("debugfs", "e2fsprogs"),
     ("ethtool", "ethtool"),
+    ("fallocate", "util-linux"),
     ("fio", "fio"),
     ("flock", "util-linux"),
     ("fsfreeze", "util-linux"),
     ("ip", "iproute2"),
     ("losetup", "mount"),
+    ("mkfs.btrfs", "btrfs-progs"),
     ("mkfs.ext4", "e2fsprogs"),
+    ("mkfs.xfs", "xfsprogs"),
+    ("partx", "util-linux"),
     ("setpriv", "util-linux"),
     ("sfdisk", "fdisk"),
     ("tshark", "tshark"),
