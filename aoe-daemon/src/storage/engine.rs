@@ -69,8 +69,7 @@ pub struct Engine {
     fills: Slab<Fill>,
     groups: Slab<Group>,
     finished: VecDeque<Finished>,
-    /// The time of the last look at the clock.
-    now: Instant,
+    /// When requests whose time is over were last looked for.
     expired: Instant,
 }
 
@@ -120,7 +119,6 @@ impl Engine {
                 lanes.push(Lane::of(Arc::clone(store)));
             }
         }
-        let now = Instant::now();
         Ok(Self {
             counts: vec![0; disks.len()],
             active: Vec::with_capacity(lanes.len()),
@@ -135,8 +133,7 @@ impl Engine {
             fills: Slab::with_capacity(BUFFERS),
             groups: Slab::with_capacity(BUFFERS),
             finished: VecDeque::new(),
-            now,
-            expired: now,
+            expired: Instant::now(),
         })
     }
 
@@ -215,7 +212,7 @@ impl Engine {
             self.disks[export].store().order().enter(sectors, access, &self.home, key)
         });
         let (place, is_ready) = placed.map_or((None, true), |(place, ready)| (Some(place), ready));
-        let since = self.now;
+        let since = Instant::now();
         entry.insert(Parked { what, export, place, since, alone: false, next: None });
         if is_ready {
             self.go_ahead(key);
@@ -327,7 +324,6 @@ impl Engine {
 
     /// Hands over what has come together, and takes what is done. Returns whether anything was.
     pub fn work(&mut self) -> bool {
-        self.now = Instant::now();
         let mut any = false;
         let mut active = std::mem::take(&mut self.active);
         for number in active.drain(..) {
@@ -346,8 +342,8 @@ impl Engine {
             any = true;
             self.done(done);
         }
-        if self.now.duration_since(self.expired) >= EXPIRY {
-            self.expired = self.now;
+        if self.expired.elapsed() >= EXPIRY {
+            self.expired = Instant::now();
             self.expire();
         }
         any || !self.finished.is_empty()

@@ -1,7 +1,8 @@
 //! A disk that works, and one that is cut or full.
 
-use super::bench::Bench;
+use super::bench::{Bench, Setup};
 use super::support::frame::{Registers, pattern};
+use aoe_daemon::state::Store as Memory;
 use aoe_daemon::storage::Finished;
 use aoe_daemon::storage::backing::Backing;
 use aoe_daemon::storage::engine::{MOST_PARKED, Started};
@@ -11,6 +12,7 @@ use std::fs::{self, File};
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
+use std::time::Duration;
 use tempfile::NamedTempFile;
 
 /// Sectors of an image.
@@ -324,5 +326,18 @@ fn a_file_that_was_emptied_is_unavailable_until_it_is_back() {
     fs::write(file.path(), pattern(3, SECTORS)).unwrap();
     assert!(bench.read(0, 17).unwrap() == pattern(3, SECTORS)[..17 * 512]);
     assert_eq!(bench.write(0, &pattern(2, 1)), Ok(()));
+    assert!(!bench.disk.is_failed());
+}
+
+/// The time of a request runs from its arrival, however long nothing has come before it.
+#[test]
+fn idle_time_is_nobodys_waiting_time() {
+    let file = image_file();
+    let setup = Setup { io_timeout: Duration::from_secs(2), ..Setup::USUAL };
+    let image = Image::open(file.path(), false).unwrap();
+    let mut bench = Bench::with(setup, image, Memory::nowhere());
+    assert_eq!(bench.write(0, &pattern(2, 1)), Ok(()));
+    std::thread::sleep(setup.io_timeout + Duration::from_millis(200));
+    assert_eq!(bench.write(1, &pattern(3, 1)), Ok(()));
     assert!(!bench.disk.is_failed());
 }

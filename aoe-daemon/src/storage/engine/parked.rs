@@ -63,9 +63,10 @@ impl Engine {
     /// Answers what its disk has not answered for too long. What of it is with the disk stays
     /// there, and in the order.
     pub(super) fn expire(&mut self) {
-        let Some(limit) = self.now.checked_sub(self.settings.io_timeout) else { return };
         for (_, parked) in &mut self.parked {
-            if parked.since > limit || !matches!(parked.what, What::Job(_)) {
+            if parked.since.elapsed() < self.settings.io_timeout
+                || !matches!(parked.what, What::Job(_))
+            {
                 continue;
             }
             let request = parked.what.request();
