@@ -139,7 +139,6 @@ impl Worker {
         // Here, so that what has come in one burst reaches the disks together.
         worked |= self.engine.work();
         while let Some(Finished { job, export, outcome }) = self.engine.next_finished() {
-            worked = true;
             self.finish(export, job, outcome);
         }
         worked | (self.queue.flush() == Flushed::Pending)

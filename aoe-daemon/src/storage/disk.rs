@@ -1,10 +1,11 @@
 //! The disk of an export: a part of a store, and the target before it.
 
+use super::Job;
 use super::image::Image;
 use super::order::{Access, Sectors};
 use super::store::Store;
 use crate::record::Record;
-use crate::target::{Operation, Range};
+use crate::target::{Operation, Range, trim_ranges};
 use aoe_common::wire::SECTOR_SIZE;
 use std::sync::Arc;
 
@@ -61,14 +62,18 @@ impl Disk {
         }
     }
 
+    /// What a TRIM lists, as sectors of the store.
+    pub(super) fn trimmed(&self, job: &Job) -> Vec<Sectors> {
+        let mut list = [0; SECTOR_SIZE];
+        job.packet.copy_out(job.request.data_offset(), &mut list);
+        let spans = trim_ranges(&list);
+        spans.map(|span| self.sectors(span.lba, span.sectors.into())).collect()
+    }
+
     /// What a request takes of the store while it is worked on; `None` where it stands in nobody's
-    /// way. `trimmed` has the sectors of the store that a TRIM lists.
-    pub(super) fn claim(
-        &self,
-        operation: Operation,
-        trimmed: impl Iterator<Item = Sectors>,
-    ) -> Option<(Sectors, Access)> {
-        match operation {
+    /// way.
+    pub(super) fn claim(&self, job: &Job) -> Option<(Sectors, Access)> {
+        match job.request.operation {
             Operation::Read(range) => Some((self.range(range), Access::Shared)),
             Operation::Verify(span) => {
                 Some((self.sectors(span.lba, span.sectors.into()), Access::Shared))
@@ -80,7 +85,10 @@ impl Disk {
                 Some((start / unit * unit..end.next_multiple_of(unit), Access::Exclusive))
             }
             Operation::Trim => {
-                let hull = trimmed.reduce(|a, b| a.start.min(b.start)..a.end.max(b.end));
+                let hull = self
+                    .trimmed(job)
+                    .into_iter()
+                    .reduce(|a, b| a.start.min(b.start)..a.end.max(b.end));
                 hull.map(|hull| (hull, Access::Exclusive))
             }
             Operation::Flush | Operation::LookAhead(_) => None,

@@ -24,8 +24,7 @@ use super::uring::Ring;
 use super::{Edited, Finished, Job, ParkedEdit};
 use crate::mailbox::{Mailbox, Message};
 use crate::record::Changes;
-use crate::target::{Fault, Operation, Outcome, Target, trim_ranges};
-use aoe_common::wire::SECTOR_SIZE;
+use crate::target::{Fault, Operation, Outcome, Target};
 use aoe_xsk::Packet;
 use parked::{Chain, Parked, What};
 use reads::Fill;
@@ -171,13 +170,7 @@ impl Engine {
             }
             _ => {}
         }
-        let disk = &self.disks[export];
-        let mut list = [0; SECTOR_SIZE];
-        if job.request.operation == Operation::Trim {
-            job.packet.copy_out(job.request.data_offset(), &mut list);
-        }
-        let trimmed = trim_ranges(&list).map(|span| disk.sectors(span.lba, span.sectors.into()));
-        let claim = disk.claim(job.request.operation, trimmed);
+        let claim = self.disks[export].claim(&job);
         match self.park(export, What::Job(job), claim) {
             Ok(()) => Started::Parked,
             Err(What::Job(job)) => Started::Refused(job.packet),
@@ -430,6 +423,13 @@ impl Engine {
             ring.woke();
         }
     }
+}
+
+/// Puts the last `left` of these requests back, before those that have come meanwhile.
+fn put_back(mut keys: Vec<usize>, left: usize, waiting: &mut Vec<usize>) {
+    keys.drain(..keys.len() - left);
+    keys.append(waiting);
+    *waiting = keys;
 }
 
 impl Lane {

@@ -186,7 +186,7 @@ impl Store {
     }
 
     /// Notes that it has not answered a request in time.
-    pub(super) fn is_silent(&self) {
+    pub(super) fn note_silence(&self) {
         if let Some(others) = self.silences.pass(Instant::now()) {
             let path = self.backing.path.display();
             error!(%path, others, "the disk does not answer: requests are given up");

@@ -79,7 +79,7 @@ impl Engine {
                 // Nobody knows whether it will reach the disk.
                 _ => store.fail("the disk does not answer"),
             };
-            store.is_silent();
+            store.note_silence();
             self.finished.push_back(Finished { job, export: parked.export, outcome: Err(fault) });
         }
     }

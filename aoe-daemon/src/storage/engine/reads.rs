@@ -6,7 +6,7 @@ use super::super::operation::{Done, Kind, Operation, Purpose};
 use super::super::order::{FILL_BLOCKS, FillId, bits};
 use super::super::staging::{Buffer, LARGE};
 use super::super::{Job, transfer};
-use super::{Chain, Engine, What};
+use super::{Chain, Engine, What, put_back};
 use crate::target::{Fault, Operation as Asked, Outcome, Range};
 use aoe_common::wire::SECTOR_SIZE;
 use std::ops::Range as Bytes;
@@ -25,22 +25,14 @@ pub(super) struct Fill {
 impl Engine {
     /// Does a read at once, if that takes no waiting.
     pub(super) fn read_now(&self, export: usize, job: &mut Job, range: Range) -> Option<Outcome> {
-        let disk = &self.disks[export];
-        if disk.store().is_memory() {
-            return Some(transfer::read(disk, job, range));
-        }
-        read_cached(&self.cache, disk, job, range).then_some(Ok(()))
+        read_at_once(&self.cache, &self.disks[export], job, range)
     }
 
     /// The same for a request that is parked.
     pub(super) fn read_parked(&mut self, key: usize, range: Range) -> Option<Outcome> {
         let parked = &mut self.parked[key];
-        let disk = &self.disks[parked.export];
         let What::Job(job) = &mut parked.what else { return None };
-        if disk.store().is_memory() {
-            return Some(transfer::read(disk, job, range));
-        }
-        read_cached(&self.cache, disk, job, range).then_some(Ok(()))
+        read_at_once(&self.cache, &self.disks[parked.export], job, range)
     }
 
     /// Hands the reads that have come together over to the disk, neighbours as one.
@@ -72,11 +64,8 @@ impl Engine {
             // No buffer is free: some come back soon.
             self.activate(number);
         }
-        let done = keys.len() - left.len();
-        keys.drain(..done);
-        let lane = &mut self.lanes[number];
-        keys.append(&mut lane.reads);
-        lane.reads = keys;
+        let left = left.len();
+        put_back(keys, left, &mut self.lanes[number].reads);
     }
 
     /// Whether what a read brings goes into the cache.
@@ -167,7 +156,7 @@ impl Engine {
         fill
     }
 
-    /// Whether a fill in flight begins with this block of a store.
+    /// Whether a fill in flight brings this block of a store.
     pub(super) fn is_filling(&self, lane: usize, block: u64) -> bool {
         let position = block * BLOCK as u64;
         self.fills.iter().any(|(_, fill)| fill.lane == lane && fill.bytes.contains(&position))
@@ -259,6 +248,14 @@ impl Engine {
             }
         }
     }
+}
+
+/// Reads from memory or from the cache; `None` where that would have to wait.
+fn read_at_once(cache: &Cache, disk: &Disk, job: &mut Job, range: Range) -> Option<Outcome> {
+    if disk.store().is_memory() {
+        return Some(transfer::read(disk, job, range));
+    }
+    read_cached(cache, disk, job, range).then_some(Ok(()))
 }
 
 /// Copies a read's sectors from the cache, if all of them are there.

@@ -8,8 +8,8 @@ use super::super::order::Sectors;
 use super::super::staging::{Buffer, LARGE};
 use super::super::store::is_no_space;
 use super::super::transfer;
-use super::{Chain, Engine, What};
-use crate::target::{Fault, Operation as Asked, Outcome, trim_ranges};
+use super::{Chain, Engine, What, put_back};
+use crate::target::{Fault, Operation as Asked, Outcome};
 use aoe_common::wire::SECTOR_SIZE;
 use std::io;
 use std::ops::Range as Bytes;
@@ -70,11 +70,8 @@ impl Engine {
             // No buffer is free: some come back soon.
             self.activate(number);
         }
-        let done = keys.len() - left.len();
-        keys.drain(..done);
-        let lane = &mut self.lanes[number];
-        keys.append(&mut lane.writes);
-        lane.writes = keys;
+        let left = left.len();
+        put_back(keys, left, &mut self.lanes[number].writes);
     }
 
     /// The sectors of the store that a write changes.
@@ -304,13 +301,9 @@ impl Engine {
             self.complete(key, Err(Fault::Unavailable));
             return;
         };
-        let mut list = [0; SECTOR_SIZE];
-        job.packet.copy_out(job.request.data_offset(), &mut list);
-        let bytes = trim_ranges(&list).map(|span| {
-            let Sectors { start, end } = disk.sectors(span.lba, span.sectors.into());
-            let size = SECTOR_SIZE as u64;
-            (start * size, (end - start) * size)
-        });
+        let size = SECTOR_SIZE as u64;
+        let bytes = disk.trimmed(job).into_iter();
+        let bytes = bytes.map(|Sectors { start, end }| (start * size, (end - start) * size));
         let store = Arc::clone(disk.store());
         let chore = Chore::Trim { store: Arc::clone(&store), key, bytes: bytes.collect() };
         self.delegate(&store, chore);
