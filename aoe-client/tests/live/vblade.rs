@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::support::{aoe, e0_1, error, inside, vblade};
 use anyhow::{Result, ensure};
-use aoe_client::bench::random_reads;
+use aoe_client::bench::{self, Load, Pattern};
 use aoe_client::reply::Failure;
 use aoe_client::request::Operation;
 use aoe_client::{Destination, Disk, Error, Initiator, Options};
@@ -18,6 +18,8 @@ const IMAGE_SECTORS: u64 = 4095;
 const IMAGE_BYTES: usize = IMAGE_SECTORS as usize * 512;
 /// How long a discovery waits for targets that are known to be there, on a busy machine.
 const DISCOVERY: Duration = Duration::from_secs(1);
+/// How long what takes no time may take.
+const SOON: Duration = Duration::from_secs(10);
 
 #[test]
 #[ignore = "needs root and network namespaces: cargo xtask test runs it"]
@@ -225,7 +227,7 @@ fn a_dead_target_is_named_and_a_restarted_one_is_waited_for() -> Result<()> {
 
 #[test]
 #[ignore = "needs root and network namespaces: cargo xtask test runs it"]
-fn random_reads_are_counted() -> Result<()> {
+fn loads_are_counted() -> Result<()> {
     let directory = scratch()?;
     let wire = Wire::new(Shape::default())?;
     let image = directory.path().join("disk.img");
@@ -234,12 +236,20 @@ fn random_reads_are_counted() -> Result<()> {
     inside(&wire.client, || {
         let mut disk = Disk::open(CLIENT_PORT, e0_1(), Options::default())?;
         let duration = Duration::from_millis(200);
-        let report = random_reads(&mut disk, 2, 16, duration)?;
-        ensure!(report.reads > 0 && report.bytes == report.reads * 1024, "{report:?}");
+        let (pattern, bytes) = (Pattern::Random, None);
+        let load = Load { pattern, reads: 100, sectors: 2, depth: 16, duration, bytes, seed: 1 };
+        let report = bench::run(&mut disk, &load)?;
+        ensure!(report.requests > 0 && report.bytes == report.requests * 1024, "{report:?}");
         ensure!(report.elapsed >= duration, "{report:?}");
         ensure!(Duration::ZERO < report.latency_p50, "{report:?}");
         ensure!(report.latency_p50 <= report.latency_p99, "{report:?}");
-        let refused = error(random_reads(&mut disk, 3, 16, duration))?;
+        let (pattern, bytes, duration) = (Pattern::Sequential, Some(64 << 10), SOON);
+        let writes = bench::run(&mut disk, &Load { pattern, reads: 0, bytes, duration, ..load })?;
+        ensure!(writes.bytes == 64 << 10, "{writes:?}");
+        let written = std::fs::read(&image)?;
+        ensure!(written != random_bytes(IMAGE_BYTES, 1), "nothing was written");
+        ensure!(written[64 << 10..] == random_bytes(IMAGE_BYTES, 1)[64 << 10..], "too much was");
+        let refused = error(bench::run(&mut disk, &Load { sectors: 3, ..load }))?;
         ensure!(matches!(refused, Error::Forbidden { .. }), "{refused}");
         Ok(())
     })
