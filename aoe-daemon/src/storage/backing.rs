@@ -1,6 +1,8 @@
 //! The file or device behind one or more disks: opened and locked once by this process.
 
-use rustix::fs::{Advice, FlockOperation, fadvise, flock, ioctl_blksszget};
+use rustix::fs::{
+    Advice, AtFlags, FlockOperation, StatxFlags, fadvise, flock, ioctl_blksszget, statx,
+};
 use rustix::io::Errno;
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Seek, SeekFrom};
@@ -129,7 +131,12 @@ impl Backing {
     /// The kernel's: the device may be gone.
     pub fn bytes(&self) -> io::Result<u64> {
         match self.kind {
-            Kind::File => Ok(self.file.metadata()?.len()),
+            // Nothing but the size: to have been asked for the time of the last change makes the
+            // kernel note it anew with the next write, which is one more write to make durable.
+            Kind::File => {
+                let told = statx(&self.file, "", AtFlags::EMPTY_PATH, StatxFlags::SIZE)?;
+                Ok(told.stx_size)
+            }
             // Only seeking tells the size of a device.
             Kind::Device { .. } => (&self.file).seek(SeekFrom::End(0)),
         }
