@@ -79,6 +79,10 @@ struct Lane {
     /// May be read, written.
     reads: Vec<usize>,
     writes: Vec<usize>,
+    /// Where the writes in flight end, in bytes.
+    ends: Vec<u64>,
+    /// How many requests those are.
+    writing: usize,
     /// Is on the disk, or was asked to be: it waits for a flush.
     written: Vec<usize>,
     /// Waits for the flush that is in flight.
@@ -425,13 +429,6 @@ impl Engine {
     }
 }
 
-/// Puts the last `left` of these requests back, before those that have come meanwhile.
-fn put_back(mut keys: Vec<usize>, left: usize, waiting: &mut Vec<usize>) {
-    keys.drain(..keys.len() - left);
-    keys.append(waiting);
-    *waiting = keys;
-}
-
 impl Lane {
     fn of(store: Arc<Store>) -> Self {
         Self {
@@ -439,6 +436,8 @@ impl Lane {
             is_active: false,
             reads: Vec::new(),
             writes: Vec::new(),
+            ends: Vec::new(),
+            writing: 0,
             written: Vec::new(),
             syncing: Vec::new(),
             is_syncing: false,

@@ -54,8 +54,8 @@ impl Chain {
         Some(key)
     }
 
-    pub(super) fn has_several(self, parked: &Slab<Parked>) -> bool {
-        self.0.is_some_and(|key| parked[key].next.is_some())
+    pub(super) fn count(self, parked: &Slab<Parked>) -> usize {
+        std::iter::successors(self.0, |key| parked[*key].next).count()
     }
 }
 

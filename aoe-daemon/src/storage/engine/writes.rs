@@ -8,7 +8,7 @@ use super::super::order::Sectors;
 use super::super::staging::{Buffer, LARGE};
 use super::super::store::is_no_space;
 use super::super::transfer;
-use super::{Chain, Engine, What, put_back};
+use super::{Chain, Engine, What};
 use crate::target::{Fault, Operation as Asked, Outcome};
 use aoe_common::wire::SECTOR_SIZE;
 use std::io;
@@ -32,46 +32,76 @@ impl Group {
 }
 
 impl Engine {
-    /// Hands the writes that have come together over to the disk.
+    /// Hands the writes that have come together over to the disk, neighbours as one. Those that go
+    /// on where a write in flight ends wait for it, so that more of them come together.
     pub(super) fn hand_over_writes(&mut self, number: usize) {
         if self.lanes[number].writes.is_empty() {
             return;
         }
         let mut keys = std::mem::take(&mut self.lanes[number].writes);
         keys.sort_unstable_by_key(|key| self.changed(*key).start);
-        let mut left = &keys[..];
-        while let Some((key, rest)) = left.split_first() {
-            if let Err(fault) = self.check_write(number, *key) {
-                self.complete(*key, Err(fault));
-                left = rest;
+        let (mut next, mut kept) = (0, 0);
+        while next < keys.len() {
+            if let Err(fault) = self.check_write(number, keys[next]) {
+                self.complete(keys[next], Err(fault));
+                next += 1;
                 continue;
             }
-            let (sectors, together) = self.adjacent(number, left);
-            let unit = self.lanes[number].store.unit();
-            let size = SECTOR_SIZE as u64;
-            let bytes =
-                sectors.start * size / unit * unit..(sectors.end * size).next_multiple_of(unit);
-            let Some(buffer) = self.lend(number, bytes.end - bytes.start) else { break };
-            let mut members = Chain::default();
-            for key in &left[..together] {
-                members.add(&mut self.parked, *key);
-            }
-            let is_whole = bytes == (sectors.start * size..sectors.end * size);
-            let group = Group { lane: number, members, bytes, written: 0 };
-            let group = self.groups.insert(group);
-            if is_whole {
-                self.write_group(group, buffer);
+            let (bytes, together, is_whole) = self.adjacent(number, &keys[next..]);
+            let members = next..next + together;
+            if self.follows(number, &bytes) {
+                keys.copy_within(members, kept);
+                kept += together;
             } else {
-                self.submit_group(group, Kind::Read, buffer);
+                let Some(buffer) = self.lend(number, bytes.end - bytes.start) else {
+                    // None is free: some come back soon.
+                    self.activate(number);
+                    break;
+                };
+                self.begin_group(number, bytes, &keys[members], buffer, is_whole);
             }
-            left = &left[together..];
+            next += together;
         }
-        if !left.is_empty() {
-            // No buffer is free: some come back soon.
-            self.activate(number);
+        keys.drain(kept..next);
+        keys.append(&mut self.lanes[number].writes);
+        self.lanes[number].writes = keys;
+    }
+
+    /// Whether these bytes go on where a write in flight ends, and are not yet as many as can be
+    /// written at once.
+    fn follows(&self, number: usize, bytes: &Bytes<u64>) -> bool {
+        bytes.end - bytes.start < LARGE as u64 / 2 && self.lanes[number].ends.contains(&bytes.start)
+    }
+
+    fn begin_group(
+        &mut self,
+        lane: usize,
+        bytes: Bytes<u64>,
+        keys: &[usize],
+        buffer: Buffer,
+        is_whole: bool,
+    ) {
+        let mut members = Chain::default();
+        for key in keys {
+            members.add(&mut self.parked, *key);
         }
-        let left = left.len();
-        put_back(keys, left, &mut self.lanes[number].writes);
+        self.lanes[lane].ends.push(bytes.end);
+        self.lanes[lane].writing += keys.len();
+        let group = self.groups.insert(Group { lane, members, bytes, written: 0 });
+        if is_whole {
+            self.write_group(group, buffer);
+        } else {
+            self.submit_group(group, Kind::Read, buffer);
+        }
+    }
+
+    fn end_group(&mut self, group: usize) -> Group {
+        let group = self.groups.remove(group);
+        let ends = &mut self.lanes[group.lane].ends;
+        let at = ends.iter().position(|end| *end == group.bytes.end);
+        ends.swap_remove(at.expect("it is noted as long as the group is there"));
+        self.lanes[group.lane].writing -= group.members.count(&self.parked);
+        group
     }
 
     /// The sectors of the store that a write changes.
@@ -93,25 +123,28 @@ impl Engine {
         self.lanes[number].store.check_changeable(end)
     }
 
-    /// The first of these writes with those that go on where it ends, and how many those are.
-    fn adjacent(&self, number: usize, keys: &[usize]) -> (Sectors, usize) {
+    /// What is written of the store for the first of these writes with those that go on where it
+    /// ends, how many those are, and whether they bring all of it.
+    fn adjacent(&self, number: usize, keys: &[usize]) -> (Bytes<u64>, usize, bool) {
         let Sectors { start, mut end } = self.changed(keys[0]);
-        let mut together = 1;
-        if self.parked[keys[0]].alone {
-            return (start..end, together);
-        }
+        let unit = self.lanes[number].store.unit();
         // The first and the last unit may have to be written whole.
-        let most = (LARGE / SECTOR_SIZE) as u64 - 2 * self.lanes[number].store.unit() / 512;
+        let most = (LARGE as u64 - 2 * unit) / SECTOR_SIZE as u64;
+        let mut together = 1;
         for key in &keys[1..] {
             let next = self.changed(*key);
-            let fits = next.start == end && next.end - start <= most && !self.parked[*key].alone;
-            if !fits || self.check_write(number, *key).is_err() {
+            let fits = next.start == end && next.end - start <= most;
+            let is_alone = self.parked[keys[0]].alone || self.parked[*key].alone;
+            if !fits || is_alone || self.check_write(number, *key).is_err() {
                 break;
             }
             end = next.end;
             together += 1;
         }
-        (start..end, together)
+        let (start, end) = (start * SECTOR_SIZE as u64, end * SECTOR_SIZE as u64);
+        let bytes = start / unit * unit..end.next_multiple_of(unit);
+        let is_whole = bytes == (start..end);
+        (bytes, together, is_whole)
     }
 
     /// Lays the members' data over what is in the buffer, and writes all of it.
@@ -154,7 +187,7 @@ impl Engine {
             }
             (Kind::Read, result) => self.not_merged(group, &result),
             (_, Ok(bytes)) if bytes == operation.bytes.len() => {
-                let Group { mut members, .. } = self.groups.remove(group);
+                let Group { mut members, .. } = self.end_group(group);
                 while let Some(key) = members.pop(&mut self.parked) {
                     self.lanes[lane].written.push(key);
                 }
@@ -174,7 +207,7 @@ impl Engine {
 
     /// What surrounds a write could not be read. Nothing was changed.
     fn not_merged(&mut self, group: usize, result: &io::Result<usize>) {
-        let Group { lane, members, .. } = self.groups.remove(group);
+        let Group { lane, members, .. } = self.end_group(group);
         let store = Arc::clone(&self.lanes[lane].store);
         let fault = match result {
             Ok(_) => store.missing(),
@@ -187,8 +220,8 @@ impl Engine {
     }
 
     fn not_written(&mut self, group: usize, reason: &io::Error) {
-        let Group { lane, mut members, .. } = self.groups.remove(group);
-        if is_no_space(reason) && members.has_several(&self.parked) {
+        let Group { lane, mut members, .. } = self.end_group(group);
+        if is_no_space(reason) && members.count(&self.parked) > 1 {
             // There may be space for some of them.
             while let Some(key) = members.pop(&mut self.parked) {
                 self.parked[key].alone = true;
@@ -210,7 +243,9 @@ impl Engine {
     /// Has the disk make durable what it has been given.
     pub(super) fn hand_over_sync(&mut self, number: usize) {
         let lane = &mut self.lanes[number];
-        if lane.is_syncing || lane.written.is_empty() {
+        // As long as more is still to be written than has been, one flush is better spent later.
+        let is_early = lane.written.len() < lane.writing + lane.writes.len();
+        if lane.is_syncing || lane.written.is_empty() || is_early {
             return;
         }
         lane.is_syncing = true;
