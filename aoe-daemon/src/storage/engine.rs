@@ -40,6 +40,9 @@ use writes::Group;
 pub const MOST_PARKED: u32 = 512;
 /// Buffers that one store may hold, so that a silent disk leaves some for the others.
 const MOST_HELD: usize = BUFFERS / 2;
+/// Answers of the disks that are taken at once. Those who wait for them ask for more, which the
+/// disks may work on while the others are answered.
+const MOST_DONE: usize = 8;
 /// How often requests whose time is over are looked for.
 const EXPIRY: Duration = Duration::from_millis(100);
 
@@ -335,7 +338,8 @@ impl Engine {
         if let Some(ring) = &mut self.ring {
             ring.enter();
         }
-        while let Some(done) = self.ring.as_mut().and_then(Ring::pop) {
+        for _ in 0..MOST_DONE {
+            let Some(done) = self.ring.as_mut().and_then(Ring::pop) else { break };
             any = true;
             self.done(done);
         }
