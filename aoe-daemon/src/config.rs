@@ -3,7 +3,7 @@
 //!
 //! `cli` has the flags, [`file`] reads the text of a configuration file, `load` does that from its
 //! path on and looks at the machine, too. [`pattern`] says which interfaces are meant, [`overlap`]
-//! which exports would have the same bytes.
+//! which exports would have the same bytes, and `storage` has what concerns all disks.
 
 mod cli;
 mod disks;
@@ -12,6 +12,7 @@ mod load;
 pub mod overlap;
 pub mod pattern;
 mod problem;
+mod storage;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use aoe_common::address::Address;
@@ -31,6 +32,7 @@ pub use cli::{
 pub use load::{FileError, MAX_BYTES, Report, check};
 pub use pattern::InterfacePattern;
 pub use problem::{MAX_PROBLEMS, Problem};
+pub use storage::{CacheSize, StorageConfig};
 
 /// How frames get from the network card to the daemon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -117,6 +119,8 @@ pub struct Config {
     pub state_dir: PathBuf,
     /// Time between repeated announcements; none are repeated where `None`.
     pub announce_every: Option<Duration>,
+    /// How disks are read and written.
+    pub storage: StorageConfig,
 }
 
 impl Config {
@@ -150,6 +154,7 @@ impl Config {
     /// What the file says, unless a flag says otherwise.
     fn from_file(args: ServeArgs, file: File) -> Result<Self> {
         let require_zerocopy = args.require_zerocopy || file.require_zerocopy;
+        let usual = StorageConfig::default();
         let mut exports: Vec<_> = file.exports.into_iter().map(|export| export.config).collect();
         for export in &mut exports {
             export.read_only |= args.read_only;
@@ -163,6 +168,14 @@ impl Config {
             control: args.control.or(file.control).unwrap_or_else(|| CONTROL_SOCKET.into()),
             state_dir: args.state_dir.or(file.state_dir).unwrap_or_else(|| STATE_DIR.into()),
             announce_every: args.announce_every.map(Duration::from_secs).or(file.announce_every),
+            storage: StorageConfig {
+                cache: args.cache.or(file.cache).unwrap_or(usual.cache),
+                io_timeout: args
+                    .io_timeout
+                    .map(Duration::from_secs)
+                    .or(file.io_timeout)
+                    .unwrap_or(usual.io_timeout),
+            },
         })
     }
 }

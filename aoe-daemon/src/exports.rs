@@ -18,17 +18,14 @@ use crate::state::StateDir;
 use crate::storage::Disk;
 use crate::storage::cache::{BLOCK, Cache};
 use crate::storage::engine::{Engine, Settings};
+use crate::storage::room::Room;
 use crate::target::Target;
 use anyhow::Result;
 use aoe_common::address::Address;
 use aoe_common::steer::ServedKey;
 use aoe_common::wire::SECTOR_SIZE;
 use std::sync::Arc;
-use std::time::Duration;
 use tracing::info;
-
-/// After how long a request that its disk does not answer is given up. Initiators give up later.
-const IO_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A target and the disk behind it.
 pub struct Export {
@@ -76,14 +73,15 @@ impl Exports {
     ///
     /// Where one can't be served: one line that says why.
     pub fn open(config: &Config) -> Result<Self> {
+        let room = Room::now(config.storage.cache)?;
         let state = StateDir::open(&config.state_dir)?;
         let bell = Arc::new(Bell::default());
         let exports = opening::open(config, &state, &bell)?;
         let cached = exports.iter().filter(|export| !export.disk.store().is_memory());
         let bytes = cached.map(|export| export.disk.image().sectors * SECTOR_SIZE as u64).sum();
-        let cache = Arc::new(Cache::for_stores(bytes));
+        let cache = Arc::new(Cache::new(room.blocks(bytes)));
         info!(bytes = cache.capacity() * BLOCK, "cache");
-        let settings = Settings { io_timeout: IO_TIMEOUT };
+        let settings = Settings { io_timeout: config.storage.io_timeout };
         Ok(Self { exports, cache, settings, bell, _state: state })
     }
 

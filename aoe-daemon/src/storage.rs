@@ -3,7 +3,7 @@
 //! A [`Job`] is a packet with the request that was accepted from it. Every worker has an
 //! [`engine::Engine`], which does a job at once where that takes no waiting, or keeps it until it
 //! is done. What all workers share is a [`store::Store`] for each file or device, and the
-//! [`cache`](cache::Cache).
+//! [`cache`](cache::Cache), of which [`room`] says how large it may be.
 //!
 //! From below: [`backing`] is a file or device, opened and locked once; [`image`] a part of it that
 //! is served; `store` how its data is reached, and with `order` who has to wait for whom; `disk` an
@@ -22,6 +22,7 @@ pub mod layout;
 pub mod medium;
 mod operation;
 mod order;
+pub mod room;
 mod staging;
 pub mod store;
 mod transfer;

@@ -147,6 +147,30 @@ fn usage() -> Result<()> {
     expect_end(&setup.option("--create", "lots").refuse()?, USAGE, &["--create"])
 }
 
+/// A size of the cache is had or refused; all of the disks is as much as can be had.
+#[test]
+#[ignore = "needs root and network namespaces: cargo xtask test runs it"]
+fn a_cache_that_is_larger_than_the_memory() -> Result<()> {
+    let rig = Rig::new()?;
+    let setup = rig.setup().export(0, 1, &rig.image());
+    for (size, word) in [("half", "all"), ("1.5G", "--cache")] {
+        expect_end(&setup.clone().option("--cache", size).refuse()?, USAGE, &[word])?;
+    }
+    let missing = rig.scratch.path().join("missing.img");
+    let large = rig.setup().export(0, 1, &missing).option("--create", "1M");
+    let refusal = large.option("--cache", "1000T").refuse()?;
+    expect_refusal(&refusal, &["1099511627776000", "memory are available", "--cache"])?;
+    ensure!(!missing.exists(), "an image was made first");
+
+    sparse_image(&rig.image(), 1 << 42)?;
+    let mut daemon = setup.clone().option("--cache", "all").start()?;
+    daemon.process.wait_for_line("not enough memory for a cache of all disks", LIMIT)?;
+    daemon.stop()?;
+    let log = setup.option("--cache", "0").start()?.stop()?;
+    ensure!(log.contains("cache bytes=0"), "{log}");
+    Ok(())
+}
+
 #[test]
 #[ignore = "needs root and network namespaces: cargo xtask test runs it"]
 fn without_capabilities() -> Result<()> {

@@ -50,9 +50,13 @@ struct Bench<'w> {
 
 impl<'w> Bench<'w> {
     fn new(wire: &'w Wire, directory: &Path, disk: &Path) -> Result<Self> {
+        Self::with(Setup::new(&wire.target, TARGET_PORT, directory), wire, directory, disk)
+    }
+
+    /// With a daemon that has no exports yet.
+    fn with(setup: Setup<'_>, wire: &'w Wire, directory: &Path, disk: &Path) -> Result<Self> {
         let image = directory.join("healthy.img");
         let healthy = random_image(&image, HEALTHY as usize * 512, 70)?;
-        let setup = Setup::new(&wire.target, TARGET_PORT, directory);
         let daemon = setup.export(0, 1, disk).export(0, 2, &image).start()?;
         let station = Station::new(&wire.client, CLIENT_PORT)?;
         let client = Client::new(&wire.client, CLIENT_PORT)?;
@@ -194,6 +198,32 @@ fn a_filesystem_that_does_not_answer() -> Result<()> {
     ensure!(bench.data(19)? == [7; 512], "what was written is not read");
     bench.daemon.stop()?;
     ensure!(fs::read(&image)?[..20 * 512] == [7; 20 * 512], "the image has other data");
+    Ok(())
+}
+
+/// What a disk does not answer in time is given up, and after a write nobody knows what it holds.
+#[test]
+#[ignore = "needs root and network namespaces: cargo xtask test runs it"]
+fn what_is_not_answered_in_time_is_given_up() -> Result<()> {
+    let scratch = paths::scratch()?;
+    let file = scratch.path().join("ext4.img");
+    sparse_image(&file, 32 * MIB)?;
+    let Some(device) = LoopDevice::attach(&file, &[])? else { return Ok(()) };
+    let mount = Mount::ext4(&scratch.path().join("mount"), device.path())?;
+    let image = mount.path().join("disk.img");
+    random_image(&image, MIB as usize, 74)?;
+    File::open(&image)?.sync_all()?;
+    let wire = Wire::new(Shape::default())?;
+    let setup = Setup::new(&wire.target, TARGET_PORT, scratch.path()).option("--io-timeout", "1");
+    let mut bench = Bench::with(setup, &wire, scratch.path(), &image)?;
+    mount.freeze()?;
+    ensure!(bench.outcome(&write(8, 1))? == WRITE_FAILED, "a silent disk was written");
+    bench.daemon.process.wait_for_line("does not answer", SOON)?;
+    ensure!(bench.daemon.status()?.export("e0.1")?.failed, "the disk has not failed");
+    bench.expect_the_other_healthy()?;
+    mount.thaw()?;
+    ensure!(bench.outcome(&write(8, 2))? == WRITE_FAILED, "written after a failure");
+    bench.daemon.stop()?;
     Ok(())
 }
 

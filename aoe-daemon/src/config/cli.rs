@@ -1,6 +1,7 @@
 //! The command line.
 
-use super::{InterfacePattern, Mode};
+use super::storage::MAX_IO_TIMEOUT;
+use super::{CacheSize, InterfacePattern, Mode};
 use aoe_common::address::{Address, EVERY_SHELF, EVERY_SLOT};
 use aoe_common::size::{SizeError, parse_sectors};
 use aoe_common::wire::SECTOR_SIZE;
@@ -47,7 +48,8 @@ A configuration file names everything once, and more for each export than flags 
       vlan = 5                         # frames tagged for it, and no others
       allow = [\"02:00:00:00:00:01\"]    # this client alone
 
-  Of the whole file: interfaces mode require-zerocopy control state-dir announce-every.
+  Of the whole file: interfaces mode require-zerocopy control state-dir announce-every cache
+  io-timeout.
   Of an [[export]]: shelf slot file read-only offset length interfaces vlan config-string serial
   model wwn allow deny.
 
@@ -180,6 +182,21 @@ pub struct ServeArgs {
     #[arg(long, value_name = "SECONDS")]
     #[arg(value_parser = clap::value_parser!(u64).range(1..=MAX_ANNOUNCE_EVERY))]
     pub announce_every: Option<u64>,
+    /// Memory for what was read: bytes, or with K, M, G or T for powers of 1024; 'all' for as much
+    /// as all files and devices are large that are not in memory; or 0 for none.
+    ///
+    /// Unless given, it is as much as they are large, but at most half of the memory that is
+    /// available at the start. Of a size, an eighth of that has to be left. 'all' is never refused:
+    /// where that is more, the log says so, and what can be had is taken.
+    #[arg(long, value_name = "SIZE|all|0")]
+    pub cache: Option<CacheSize>,
+    /// Give up a request that its disk does not answer after so many seconds; 30 unless given.
+    ///
+    /// A read then fails by itself. After a write nobody knows what the disk will hold: every
+    /// further one to that file or device is refused.
+    #[arg(long, value_name = "SECONDS")]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=MAX_IO_TIMEOUT))]
+    pub io_timeout: Option<u64>,
     /// Path of the control socket, for `aoe-daemon status`; /run/aoe-daemon.sock unless given.
     #[arg(long, value_name = "PATH")]
     pub control: Option<PathBuf>,

@@ -17,7 +17,8 @@ mod properties;
 use super::cli::MAX_ANNOUNCE_EVERY;
 use super::overlap::ByteRange;
 use super::problem::{Flaw, Lines, Problem};
-use super::{ExportConfig, InterfacePattern, Mode};
+use super::storage::MAX_IO_TIMEOUT;
+use super::{CacheSize, ExportConfig, InterfacePattern, Mode};
 use std::path::PathBuf;
 use std::time::Duration;
 use table::Table;
@@ -43,6 +44,10 @@ pub struct File {
     pub state_dir: Option<PathBuf>,
     /// Time between repeated announcements.
     pub announce_every: Option<Duration>,
+    /// Memory for what was read.
+    pub cache: Option<CacheSize>,
+    /// After how long a request that its disk does not answer is given up.
+    pub io_timeout: Option<Duration>,
 }
 
 /// An export, with the bytes of the file that say it.
@@ -69,8 +74,17 @@ pub(super) struct Places {
 }
 
 /// Keys of the whole file.
-const KEYS: [&str; 7] =
-    ["interfaces", "mode", "require-zerocopy", "control", "state-dir", "announce-every", "export"];
+const KEYS: [&str; 9] = [
+    "interfaces",
+    "mode",
+    "require-zerocopy",
+    "control",
+    "state-dir",
+    "announce-every",
+    "cache",
+    "io-timeout",
+    "export",
+];
 
 /// Most names and patterns of interfaces in one list. Patterns make more needless.
 const MAX_INTERFACES: usize = 64;
@@ -122,6 +136,10 @@ pub(super) fn read(text: &str) -> (File, Vec<Flaw>) {
         state_dir: table.optional("state-dir", values::path).map(Spanned::into_inner),
         announce_every: table
             .optional("announce-every", |value| values::number(value, 1..=MAX_ANNOUNCE_EVERY))
+            .map(|seconds| Duration::from_secs(seconds.into_inner())),
+        cache: table.optional("cache", values::cache).map(Spanned::into_inner),
+        io_timeout: table
+            .optional("io-timeout", |value| values::number(value, 1..=MAX_IO_TIMEOUT))
             .map(|seconds| Duration::from_secs(seconds.into_inner())),
     };
     if let Err(error) = super::mode(file.mode.unwrap_or(Mode::Auto), file.require_zerocopy) {

@@ -229,7 +229,7 @@ fn fnv1a(bytes: &[u8]) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Mode;
+    use crate::config::{Mode, StorageConfig};
     use crate::exports::{Exports, Offer};
     use aoe_common::address::{Address, Destination};
     use aoe_common::steer::{Admission, Served, ServedKey};
@@ -251,6 +251,7 @@ mod tests {
             control: PathBuf::new(),
             state_dir: directory.join("state"),
             announce_every: None,
+            storage: StorageConfig::default(),
         })
     }
 

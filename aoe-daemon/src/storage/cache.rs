@@ -98,13 +98,6 @@ impl Cache {
         self.capacity
     }
 
-    /// A cache for stores of so many bytes in all: for all of them, if that leaves at least half of
-    /// the memory that is available now.
-    pub fn for_stores(bytes: u64) -> Self {
-        let wanted = bytes.div_ceil(BLOCK as u64).min(usize::MAX as u64) as usize;
-        Self::new(wanted.min(available_memory() / 2 / BLOCK))
-    }
-
     /// Blocks that it holds.
     pub fn used(&self) -> usize {
         self.shards.iter().map(|shard| lock(shard).used()).sum()
@@ -160,15 +153,6 @@ impl Cache {
             self.shards.iter().for_each(|shard| lock(shard).forget_all(&range));
         }
     }
-}
-
-/// Bytes of memory that could be had without swapping, as the kernel reckons; none where it does not
-/// tell.
-fn available_memory() -> usize {
-    let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"));
-    let number = line.and_then(|line| line.split_whitespace().next()?.parse::<usize>().ok());
-    number.unwrap_or(0) * 1024
 }
 
 fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {

@@ -1,7 +1,7 @@
 //! What a configuration file may say, and what it may not.
 
 use super::{FileExport, parse};
-use crate::config::{ExportConfig, Mode};
+use crate::config::{CacheSize, ExportConfig, Mode};
 use std::time::Duration;
 
 /// The least that an export needs.
@@ -35,6 +35,7 @@ fn the_least_is_little() {
     assert_eq!(*config, ExportConfig::new("e0.1".parse().unwrap(), "/a".into()));
     let nothing = (file.mode, file.control, file.state_dir, file.announce_every);
     assert_eq!(nothing, (None, None, None, None));
+    assert_eq!((file.cache, file.io_timeout), (None, None));
     assert!(!file.require_zerocopy);
 }
 
@@ -49,6 +50,8 @@ fn the_sample_says_all_there_is_to_say() {
     assert_eq!(file.mode, Some(Mode::Native));
     assert_eq!(file.announce_every, Some(Duration::from_secs(60)));
     assert!(file.control.is_some() && file.state_dir.is_some());
+    assert_eq!(file.cache, Some(CacheSize::Bytes(4 << 30)));
+    assert_eq!(file.io_timeout, Some(Duration::from_secs(30)));
     let said = |key: &str| uncommented.iter().any(|line| line.starts_with(&format!("{key} = ")));
     for key in super::KEYS.iter().chain(&super::export::KEYS) {
         assert!(*key == "export" || said(key), "{key}");
@@ -69,6 +72,19 @@ fn values_have_several_forms() {
     assert_eq!(read("vlan = 4094").vlan, 4094);
     assert_eq!(read("config-string = ''").config_string, Some(Vec::new()));
     assert_eq!(read("deny = []").deny, []);
+}
+
+#[test]
+fn a_cache_has_several_forms() {
+    for (value, cache) in [
+        ("'all'", CacheSize::All),
+        ("'2G'", CacheSize::Bytes(2 << 30)),
+        ("4096", CacheSize::Bytes(4096)),
+        ("0", CacheSize::Bytes(0)),
+    ] {
+        let text = format!("interfaces = ['a']\ncache = {value}\n{EXPORT}");
+        assert_eq!(parse(&text).unwrap().cache, Some(cache), "{value}");
+    }
 }
 
 #[test]
@@ -134,6 +150,9 @@ fn the_whole_file_may_be_wrong() {
                 "interfaces = ['a']\nstate-dir = []",
                 "2:13: state-dir must be a string, not an array",
             ),
+            ("interfaces = ['a']\ncache = 'half'", "2:9: cache can't be \"half\": a size is a"),
+            ("interfaces = ['a']\ncache = -1", "2:9: cache must be bytes, a multiple of 512"),
+            ("interfaces = ['a']\nio-timeout = 0", "2:14: io-timeout must be a number from 1 to"),
             ("interfaces = ['a']\nfoo = 1", "2:1: unknown key \"foo\": here can be interfaces,"),
             (
                 "interfaces = ['a']\nstate_dir = '/'",

@@ -1,7 +1,7 @@
 //! What the values of keys may be. Each function says of a wrong value what it must be instead.
 
 use super::super::problem::shown;
-use super::super::{InterfacePattern, Mode};
+use super::super::{CacheSize, InterfacePattern, Mode};
 use aoe_common::size::parse_sectors;
 use aoe_common::wire::{Mac, SECTOR_SIZE};
 use clap::ValueEnum;
@@ -75,6 +75,14 @@ pub(super) fn size(value: &DeValue<'_>) -> Result<u64, String> {
         }
     };
     Ok(sectors * SECTOR_SIZE as u64)
+}
+
+/// A size, or `all`.
+pub(super) fn cache(value: &DeValue<'_>) -> Result<CacheSize, String> {
+    match value.as_str() {
+        Some("all") => Ok(CacheSize::All),
+        _ => size(value).map(CacheSize::Bytes),
+    }
 }
 
 /// Bytes in whole sectors, at least one of them.

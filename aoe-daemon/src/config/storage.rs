@@ -1,0 +1,70 @@
+//! How disks are read and written, whatever they are.
+
+use aoe_common::size::{SizeError, parse_sectors};
+use aoe_common::wire::SECTOR_SIZE;
+use std::str::FromStr;
+use std::time::Duration;
+
+/// Seconds until a request is given up, where nothing else is said. Initiators give up later.
+const USUAL_IO_TIMEOUT: u64 = 30;
+/// Most seconds until a request is given up: an hour.
+pub(super) const MAX_IO_TIMEOUT: u64 = 3600;
+
+/// What all exports have in common.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StorageConfig {
+    /// Memory for what was read.
+    pub cache: CacheSize,
+    /// After how long a request that its disk does not answer is given up, 1 second at least.
+    pub io_timeout: Duration,
+}
+
+impl Default for StorageConfig {
+    fn default() -> Self {
+        Self { cache: CacheSize::Auto, io_timeout: Duration::from_secs(USUAL_IO_TIMEOUT) }
+    }
+}
+
+/// How much memory the cache has at most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CacheSize {
+    /// All files and devices, but at most half of what can be had.
+    Auto,
+    /// All files and devices, as large as they are at the start.
+    All,
+    /// So many bytes; 0 for no cache.
+    Bytes(u64),
+}
+
+impl FromStr for CacheSize {
+    type Err = SizeError;
+
+    /// Reads `all` or a size.
+    fn from_str(text: &str) -> Result<Self, SizeError> {
+        match text {
+            "all" => Ok(Self::All),
+            size => Ok(Self::Bytes(parse_sectors(size)? * SECTOR_SIZE as u64)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cache_has_a_size_or_is_as_large_as_all_disks() {
+        let sizes = [
+            ("all", CacheSize::All),
+            ("0", CacheSize::Bytes(0)),
+            ("4096", CacheSize::Bytes(4096)),
+            ("2G", CacheSize::Bytes(2 << 30)),
+        ];
+        for (text, size) in sizes {
+            assert_eq!(text.parse(), Ok(size), "{text}");
+        }
+        for text in ["", "ALL", "auto", "-1", "50%"] {
+            assert_eq!(text.parse::<CacheSize>(), Err(SizeError::NoNumber), "{text}");
+        }
+    }
+}
