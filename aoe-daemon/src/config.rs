@@ -216,8 +216,17 @@ fn exports(args: &ServeArgs) -> Result<Vec<ExportConfig>> {
         counts[1],
         counts[2]
     );
+    for (flag, count) in [("--offset", args.offset.len()), ("--length", args.length.len())] {
+        ensure!(
+            count == 0 || count == counts[0],
+            "{count} {flag} and {} exports: give one for each or none, or write a configuration \
+             file",
+            counts[0]
+        );
+    }
     let mut exports: Vec<ExportConfig> = Vec::with_capacity(counts[0]);
-    for ((shelf, slot), file) in args.shelf.iter().zip(&args.slot).zip(&args.file) {
+    let each = args.shelf.iter().zip(&args.slot).zip(&args.file).enumerate();
+    for (at, ((shelf, slot), file)) in each {
         let address = Address::new(*shelf, *slot)
             .with_context(|| format!("--shelf {shelf} --slot {slot}"))?;
         ensure!(
@@ -225,7 +234,12 @@ fn exports(args: &ServeArgs) -> Result<Vec<ExportConfig>> {
             "{address} is given twice: every export needs a shelf and slot of its own"
         );
         let export = ExportConfig::new(address, file.clone());
-        exports.push(ExportConfig { read_only: args.read_only, ..export });
+        exports.push(ExportConfig {
+            read_only: args.read_only,
+            offset: args.offset.get(at).copied().unwrap_or(0),
+            length: args.length.get(at).copied(),
+            ..export
+        });
     }
     Ok(exports)
 }

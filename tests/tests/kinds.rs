@@ -40,12 +40,14 @@ struct Disk<'p> {
     sectors: u64,
     /// What it holds before the daemon starts; zeroes, where that is much.
     content: Option<Vec<u8>>,
+    /// Byte of the file or device that it begins at, where it is a part of that.
+    offset: Option<u64>,
 }
 
 impl<'p> Disk<'p> {
     fn whole(path: &'p Path, content: Vec<u8>) -> Self {
         let sectors = (content.len() / SECTOR) as u64;
-        Self { path, sectors, content: Some(content) }
+        Self { path, sectors, content: Some(content), offset: None }
     }
 
     /// Sectors that have never been written.
@@ -76,7 +78,14 @@ impl<'p> Disk<'p> {
     fn walk(&self) -> Result<String> {
         let scratch = paths::scratch()?;
         let wire = Wire::new(Shape { mtu: 9000, queues: 1 })?;
-        let setup = Setup::new(&wire.target, TARGET_PORT, scratch.path()).export(0, 1, self.path);
+        let mut setup =
+            Setup::new(&wire.target, TARGET_PORT, scratch.path()).export(0, 1, self.path);
+        if let Some(offset) = self.offset {
+            let length = self.sectors * SECTOR as u64;
+            setup = setup
+                .option("--offset", &offset.to_string())
+                .option("--length", &length.to_string());
+        }
         let daemon = setup.start()?;
         let client = Client::new(&wire.client, CLIENT_PORT)?;
         let told = client.json(&["identify", "e0.1"])?["sectors"].as_u64();
@@ -105,7 +114,7 @@ impl<'p> Disk<'p> {
         let below = File::open(self.path)?;
         for (lba, sectors) in windows {
             let mut data = vec![0; sectors as usize * SECTOR];
-            below.read_exact_at(&mut data, lba * SECTOR as u64)?;
+            below.read_exact_at(&mut data, self.offset.unwrap_or(0) + lba * SECTOR as u64)?;
             ensure!(data == expected(lba, sectors), "other data is stored around {lba}");
         }
         Ok(log)
@@ -221,7 +230,7 @@ fn more_than_2_tib() -> Result<()> {
     let image = scratch.path().join("disk.img");
     let sectors = (1 << 32) + 12_345;
     sparse_image(&image, sectors * SECTOR as u64)?;
-    Disk { path: &image, sectors, content: None }.walk()?;
+    Disk { path: &image, sectors, content: None, offset: None }.walk()?;
     Ok(())
 }
 
@@ -251,6 +260,64 @@ fn a_device_with_sectors_of_4096_bytes() -> Result<()> {
     let size = run(Command::new("blockdev").arg("--getss").arg(device.path()))?;
     ensure!(size.trim() == "4096", "it has sectors of {size}");
     Disk::whole(device.path(), content).walk()?;
+    Ok(())
+}
+
+/// Neither begins nor ends where a block of 4 KiB does.
+#[test]
+#[ignore = "needs root and network namespaces: cargo xtask test runs it"]
+fn a_part_of_a_device() -> Result<()> {
+    let scratch = paths::scratch()?;
+    let Some((device, whole)) = device(&scratch, &[])? else { return Ok(()) };
+    let part = 2049 * SECTOR..(2049 + 6001) * SECTOR;
+    let disk = Disk {
+        offset: Some(part.start as u64),
+        ..Disk::whole(device.path(), whole[part.clone()].to_vec())
+    };
+    disk.walk()?;
+    let now = fs::read(device.path())?;
+    let rest = |bytes: &[u8]| [&bytes[..part.start], &bytes[part.end..]].concat();
+    ensure!(rest(&now) == rest(&whole), "something outside of the part has changed");
+    Ok(())
+}
+
+/// What is no part of a device, or none that can be written, is said on either way to say it.
+#[test]
+#[ignore = "needs root and network namespaces: cargo xtask test runs it"]
+fn parts_that_can_not_be() -> Result<()> {
+    let scratch = paths::scratch()?;
+    let flags = ["--sector-size", "4096"];
+    let Some((device, _)) = device(&scratch, &flags)? else { return Ok(()) };
+    let path = device.path().display().to_string();
+    let wire = Wire::new(Shape::default())?;
+    let cases = [
+        ("512", "4096", "sectors of 4096 bytes, and offset 512 is no multiple"),
+        ("4096", "8M", "8388608"),
+        ("8M", "512", "8389120"),
+    ];
+    for (offset, length, expected) in cases {
+        let flags = Setup::new(&wire.target, TARGET_PORT, scratch.path())
+            .export(0, 1, device.path())
+            .option("--offset", offset)
+            .option("--length", length);
+        let file = scratch.path().join("aoe.toml");
+        fs::write(
+            &file,
+            format!(
+                "interfaces = ['{TARGET_PORT}']\n[[export]]\nshelf = 0\nslot = 1\n\
+                 file = '{path}'\noffset = '{offset}'\nlength = '{length}'\n"
+            ),
+        )?;
+        for setup in [flags.clone(), Setup::with_config(&wire.target, &file, scratch.path())] {
+            let refusal = setup.refuse()?;
+            let line = refusal.stderr.lines().last().unwrap_or_default();
+            ensure!(refusal.status.code() == Some(1), "{refusal:?}");
+            ensure!(line.contains(&path) && line.contains(expected), "{expected}: {line}");
+        }
+        if offset == "512" {
+            flags.flag("--read-only").start()?.stop()?;
+        }
+    }
     Ok(())
 }
 

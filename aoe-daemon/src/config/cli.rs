@@ -26,6 +26,8 @@ Examples:
   Serve two disks on two ports:
       aoe-daemon --iface ens33 --iface ens34 \\
           --shelf 0 --slot 1 --file a.img  --shelf 0 --slot 2 --file /dev/vg/b
+  Serve 20 GiB of a volume, from its first MiB on:
+      aoe-daemon --iface ens33 --shelf 0 --slot 1 --file /dev/vg/b --offset 1M --length 20G
   Serve what /etc/aoe-daemon.toml says, after a look at it:
       aoe-daemon check && aoe-daemon
   Ask a running daemon how it does:
@@ -140,7 +142,7 @@ pub struct ServeArgs {
     /// `aoe-daemon check FILE` says what is wrong in one. It can't be given together with --iface,
     /// --shelf, --slot and --file; the other flags weigh more than what the file says.
     #[arg(long, value_name = "PATH")]
-    #[arg(conflicts_with_all = ["interfaces", "shelf", "slot", "file"])]
+    #[arg(conflicts_with_all = ["interfaces", "shelf", "slot", "file", "offset", "length"])]
     pub config: Option<PathBuf>,
     /// Network interface to serve on, by its name or a pattern like 'ens*'; repeat it for more.
     #[arg(long = "iface", value_name = "IFACE", requires_all = ["shelf", "slot", "file"])]
@@ -156,6 +158,17 @@ pub struct ServeArgs {
     /// Image file or block device of an export.
     #[arg(long, value_name = "PATH", requires_all = ["interfaces", "shelf", "slot"])]
     pub file: Vec<PathBuf>,
+    /// Serve the file from this byte on: bytes, or with K, M, G or T for powers of 1024, a multiple
+    /// of 512. Of a block device that is written it has to be a multiple of its own sectors.
+    ///
+    /// With several exports, give none or one for each.
+    #[arg(long, value_name = "SIZE", value_parser = parse_offset, requires = "file")]
+    pub offset: Vec<u64>,
+    /// Serve so much of the file, and not all to its end: bytes, or a size as above.
+    ///
+    /// With several exports, give none or one for each.
+    #[arg(long, value_name = "SIZE", value_parser = parse_size, requires = "file")]
+    pub length: Vec<u64>,
     /// Refuse writes to every export, and open the files for reading only.
     #[arg(long)]
     pub read_only: bool,
@@ -216,12 +229,17 @@ pub fn usage_error(error: &clap::Error) -> String {
     format!("{}; see --help", line.trim_start_matches("error: "))
 }
 
-/// Reads the size of a new image and returns it in bytes.
+/// Reads a number of bytes that is not 0.
 fn parse_size(text: &str) -> Result<u64, SizeError> {
-    match parse_sectors(text)? {
+    match parse_offset(text)? {
         0 => Err(SizeError::NoMultiple),
-        sectors => Ok(sectors * SECTOR_SIZE as u64),
+        bytes => Ok(bytes),
     }
+}
+
+/// Reads a number of bytes.
+fn parse_offset(text: &str) -> Result<u64, SizeError> {
+    Ok(parse_sectors(text)? * SECTOR_SIZE as u64)
 }
 
 #[cfg(test)]
@@ -255,9 +273,10 @@ mod tests {
     }
 
     #[test]
-    fn a_new_image_has_a_size() {
+    fn a_size_is_not_0() {
         assert_eq!(parse_size("64M"), Ok(64 << 20));
         assert_eq!(parse_size("0"), Err(SizeError::NoMultiple));
         assert!(parse_size("1.5G").is_err());
+        assert_eq!(parse_offset("0"), Ok(0));
     }
 }

@@ -5,6 +5,8 @@ use super::file::Places;
 use super::overlap::ByteRange;
 use super::problem::Flaw;
 use crate::storage::backing;
+use crate::storage::backing::ImageError;
+use crate::storage::medium::sector_of_device;
 use aoe_common::wire::SECTOR_SIZE;
 use std::collections::HashMap;
 use std::fs::{self, Metadata};
@@ -48,6 +50,7 @@ impl Disks {
                 } else if let Some(size) = size(&metadata) {
                     self.compare(export, bytes, size, places);
                 }
+                self.check_sectors(export, &metadata, places);
                 Identity::Disk(backing::Identity::of(&metadata))
             }
             Err(error) => {
@@ -79,6 +82,17 @@ impl Disks {
             let path = export.file.display();
             let text = format!("{} needs {end} bytes of {path}, which has {size}", export.address);
             self.problems.push(Flaw { at: places.end, text });
+        }
+    }
+
+    fn check_sectors(&mut self, export: &ExportConfig, metadata: &Metadata, places: &Places) {
+        let ExportConfig { read_only, offset, file, .. } = export;
+        if *read_only || !metadata.file_type().is_block_device() {
+            return;
+        }
+        if let Some(sector) = sector_of_device(metadata).filter(|sector| offset % sector != 0) {
+            let between = ImageError::Between { path: file.clone(), sector, offset: *offset };
+            self.problems.push(Flaw { at: places.end, text: between.to_string() });
         }
     }
 }

@@ -43,6 +43,32 @@ fn several_exports_and_interfaces() {
 }
 
 #[test]
+fn an_export_may_be_a_part_of_a_file() {
+    let two = "--iface a --shelf 0 --slot 1 --file x --shelf 0 --slot 2 --file x";
+    let parts = |flags: &str| {
+        let exports = parse(&format!("{two} {flags}")).unwrap().exports;
+        exports.iter().map(|export| (export.offset, export.length)).collect::<Vec<_>>()
+    };
+    assert_eq!(parts(""), [(0, None); 2]);
+    assert_eq!(parts("--offset 0 --offset 1M"), [(0, None), (1 << 20, None)]);
+    assert_eq!(
+        parts("--length 1M --offset 0 --offset 1024K --length 512"),
+        [(0, Some(1 << 20)), (1 << 20, Some(512))]
+    );
+    for (flags, expected) in [
+        ("--offset 512", "1 --offset and 2 exports: give one for each or none"),
+        ("--length 512", "1 --length and 2 exports: give one for each or none"),
+        ("--length 512 --length 512 --length 512", "3 --length and 2 exports"),
+        ("--offset 100 --offset 0", "multiple of 512"),
+        ("--length 0 --length 512", "multiple of 512"),
+    ] {
+        let error = format!("{:#}", parse(&format!("{two} {flags}")).unwrap_err());
+        assert!(error.contains(expected), "{flags}: {error}");
+    }
+    assert!(parse("--offset 512").is_err() && parse("--config y --length 512").is_err());
+}
+
+#[test]
 fn a_file_says_everything() {
     let (directory, flag) = file(FILE);
     let config = parse(&flag).unwrap();

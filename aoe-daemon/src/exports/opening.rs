@@ -46,6 +46,9 @@ fn open_one(
 ) -> Result<Export> {
     let Open { store, medium } = opened.get(export)?;
     let image = Image::part(store.backing(), export.offset, export.length)?;
+    if !export.read_only {
+        image.check_writable()?;
+    }
     tell(export, &image);
     let (lists, memory) = state.load(export.address);
     let lists = lists.unwrap_or_else(|| Lists {

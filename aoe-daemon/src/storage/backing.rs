@@ -63,6 +63,11 @@ pub enum ImageError {
     Small { path: PathBuf, bytes: u64 },
     #[error("{path} has {bytes} bytes, and {end} are wanted of it: correct offset and length")]
     Short { path: PathBuf, bytes: u64, end: u64 },
+    #[error(
+        "{path} has sectors of {sector} bytes, and offset {offset} is no multiple of that: let the \
+         part begin elsewhere, or serve it read-only"
+    )]
+    Between { path: PathBuf, sector: u64, offset: u64 },
     #[error("{path}: {source}; give --read-only to serve it without writing")]
     ReadOnly { path: PathBuf, source: io::Error },
     #[error("{0} is in use by another process; stop that, or serve a copy")]

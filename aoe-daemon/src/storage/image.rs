@@ -2,7 +2,7 @@
 
 pub use super::backing::ImageError;
 
-use super::backing::Backing;
+use super::backing::{Backing, Kind};
 use aoe_common::wire::SECTOR_SIZE;
 use std::io;
 use std::path::Path;
@@ -61,6 +61,22 @@ impl Image {
         image.sectors = served / SECTOR_SIZE as u64;
         image.tail = served % SECTOR_SIZE as u64;
         Ok(image)
+    }
+
+    /// Whether it may be written: not where it begins within a sector of its device, whose other
+    /// part every write to it would put at risk.
+    ///
+    /// # Errors
+    ///
+    /// [`ImageError::Between`].
+    pub fn check_writable(&self) -> Result<(), ImageError> {
+        let (path, offset) = (self.backing.path.clone(), self.offset);
+        match self.backing.kind {
+            Kind::Device { sector } if offset % sector != 0 => {
+                Err(ImageError::Between { path, sector, offset })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// A part that is taken to have this many sectors.

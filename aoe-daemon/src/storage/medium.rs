@@ -4,7 +4,7 @@ use super::backing::{Backing, Kind};
 use super::discard::makes_holes;
 use crate::target::identify::Trim;
 use rustix::fs::{fstatfs, ioctl_blkpbszget, major, minor};
-use std::fs::{self, File};
+use std::fs::{self, File, Metadata};
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
@@ -60,9 +60,17 @@ fn discards(file: &File) -> bool {
     queue(file, "discard_max_bytes").is_some_and(|bytes| bytes > 0)
 }
 
+/// Bytes of the sectors of a block device, as sysfs has it.
+pub fn sector_of_device(metadata: &Metadata) -> Option<u64> {
+    queue_of(metadata, "logical_block_size")
+}
+
 /// What sysfs says of the queue of the block device that this is, or that its filesystem is on.
 fn queue(file: &File, name: &str) -> Option<u64> {
-    let metadata = file.metadata().ok()?;
+    queue_of(&file.metadata().ok()?, name)
+}
+
+fn queue_of(metadata: &Metadata, name: &str) -> Option<u64> {
     // A file's own device number is 0.
     let device = if metadata.rdev() != 0 { metadata.rdev() } else { metadata.dev() };
     let device = PathBuf::from(format!("/sys/dev/block/{}:{}", major(device), minor(device)));
