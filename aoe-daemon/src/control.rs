@@ -43,7 +43,7 @@ pub fn serve(config: &Config) -> Result<()> {
     limits::check_capabilities()?;
     limits::raise_open_files();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
+    let served = runtime.block_on(async {
         let mut daemon = Daemon::bring_up(config)?;
         // Until here a signal just ended the process: there was nothing to finish.
         let mut terminate = signal(SignalKind::terminate())?;
@@ -86,7 +86,10 @@ pub fn serve(config: &Config) -> Result<()> {
         let summary = daemon.stop().await;
         print!("{summary}");
         Ok(())
-    })
+    });
+    // A disk that does not answer may still be waited for on a client's behalf.
+    runtime.shutdown_background();
+    served
 }
 
 /// Ticks after each of these periods. What is late is not made up for.

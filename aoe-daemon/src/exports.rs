@@ -16,6 +16,7 @@ use crate::mailbox::Mailbox;
 use crate::record::{Bell, Changes, Record};
 use crate::state::StateDir;
 use crate::storage::Disk;
+use crate::storage::backing::Backing;
 use crate::storage::cache::{BLOCK, Cache};
 use crate::storage::engine::{Engine, Settings};
 use crate::storage::room::Room;
@@ -25,7 +26,7 @@ use aoe_common::address::Address;
 use aoe_common::steer::ServedKey;
 use aoe_common::wire::SECTOR_SIZE;
 use std::sync::Arc;
-use tracing::info;
+use tracing::{info, warn};
 
 /// A target and the disk behind it.
 pub struct Export {
@@ -123,8 +124,11 @@ impl Exports {
     ///
     /// Why it does not.
     pub fn clear(&self, clear: &Clear) -> Result<(), String> {
-        let Clear { address, config_string, mask, reservation } = *clear;
+        let Clear { address, config_string, mask, reservation, failed } = *clear;
         let export = self.at(address).ok_or_else(|| format!("{address} is not served"))?;
+        if failed {
+            self.clear_failed(export)?;
+        }
         let remembered = export.record.revise(|lists| {
             if config_string {
                 lists.config_string.clear();
@@ -139,12 +143,31 @@ impl Exports {
         if remembered { Ok(()) } else { Err("it can't be remembered: see the daemon's log".into()) }
     }
 
+    /// Has the file or device of an export, and so of all that are on it, take writes again.
+    fn clear_failed(&self, export: &Export) -> Result<(), String> {
+        let backing = &export.disk.image().backing;
+        let (address, path) = (export.address(), backing.path.display());
+        if !backing.is_failed() {
+            return Ok(());
+        }
+        if let Err(reason) = backing.clear_failed() {
+            warn!(export = %address, %path, %reason, "it still fails, and writes are refused");
+            return Err(format!("{path} still fails: {reason}"));
+        }
+        info!(export = %address, %path, "cleared by an administrator: writes are taken again");
+        let is_on_it = |export: &&Export| Arc::ptr_eq(&export.disk.image().backing, backing);
+        for Export { record, .. } in self.exports.iter().filter(is_on_it) {
+            record.update(Changes::BACKING, |target| following(target, backing));
+        }
+        Ok(())
+    }
+
     /// Has every target tell the state of the file or device behind it, which several may be on.
     pub fn spread_backings(&self) {
         for Export { record, disk, .. } in &self.exports {
             let backing = &disk.image().backing;
-            if backing.is_failed() && !record.current().is_failed() {
-                record.update(Changes::default(), Target::failed);
+            if backing.is_failed() != record.current().is_failed() {
+                record.update(Changes::default(), |target| following(target, backing));
             }
             let on = backing.looks_ahead();
             if record.current().description().look_ahead != on {
@@ -152,4 +175,9 @@ impl Exports {
             }
         }
     }
+}
+
+/// The same target, failed if what is behind it is.
+fn following(target: Target, backing: &Backing) -> Target {
+    if backing.is_failed() { target.failed() } else { target.mended() }
 }

@@ -59,8 +59,9 @@ fn check(path: &Path) -> ExitCode {
 }
 
 fn clear(arguments: &ClearArgs) -> Result<()> {
-    let &ClearArgs { address, config_string, mask, reservation, ref control } = arguments;
-    control::clear(control, &control::Clear { address, config_string, mask, reservation })
+    let &ClearArgs { address, config_string, mask, reservation, failed, ref control } = arguments;
+    let clear = control::Clear { address, config_string, mask, reservation, failed };
+    control::clear(control, &clear)
 }
 
 fn status(arguments: &StatusArgs) -> Result<()> {

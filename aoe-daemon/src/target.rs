@@ -169,6 +169,11 @@ impl Target {
         Self { failed: true, ..self }
     }
 
+    /// The same, which has not failed, or no longer.
+    pub fn mended(self) -> Self {
+        Self { failed: false, ..self }
+    }
+
     fn described(self, description: Description) -> Self {
         Self { identify: identify(&description), description, ..self }
     }

@@ -37,7 +37,10 @@ impl LoopDevice {
 
 impl Drop for LoopDevice {
     fn drop(&mut self) {
-        if let Err(error) = run(Command::new("losetup").arg("--detach").arg(&self.0)) {
+        // Whoever has the device next would find it as it was left.
+        let taken_back = self.refuse_writes(false);
+        let detached = run(Command::new("losetup").arg("--detach").arg(&self.0));
+        for error in [taken_back.err(), detached.err()].into_iter().flatten() {
             eprintln!("{error:#}");
         }
     }

@@ -163,6 +163,57 @@ fn a_device_that_can_not_be_written() -> Result<()> {
     Ok(())
 }
 
+/// A device that takes writes again is written once an administrator says so: by all exports on it.
+#[test]
+#[ignore = "needs root and network namespaces: cargo xtask test runs it"]
+fn a_failure_is_cleared() -> Result<()> {
+    let scratch = paths::scratch()?;
+    let file = scratch.path().join("behind.img");
+    sparse_image(&file, 8 * MIB)?;
+    let Some(device) = LoopDevice::attach(&file, &[])? else { return Ok(()) };
+    let wire = Wire::new(Shape::default())?;
+    let mut setup = Setup::new(&wire.target, TARGET_PORT, scratch.path());
+    for (slot, offset) in [(1, "0"), (2, "4M")] {
+        setup = setup.export(0, slot, device.path()).option("--offset", offset);
+        setup = setup.option("--length", "4M");
+    }
+    let mut daemon = setup.start()?;
+    let mut station = Station::new(&wire.client, CLIENT_PORT)?;
+    let client = Client::new(&wire.client, CLIENT_PORT)?;
+    let mut write = |slot, byte: u8| {
+        let request = Request::ata(0, slot, opcode::WRITE, 5, &[byte; 512]);
+        Ok::<_, anyhow::Error>(station.ask(&request)?.ata_outcome())
+    };
+    let smart = |address| Ok::<_, anyhow::Error>(client.attempt(&["smart", address])?.text());
+    let good = [smart("e0.1")?, smart("e0.2")?];
+    daemon.clear(&["e0.1", "--failed"])?.success()?;
+
+    device.refuse_writes(true)?;
+    ensure!(write(1, 1)? == WRITE_FAILED, "the device has taken it");
+    let line = daemon.process.wait_for_line("writing failed", SOON)?;
+    ensure!(line.contains("aoe-daemon clear ADDRESS --failed"), "no way out: {line}");
+    device.refuse_writes(false)?;
+    for slot in [1, 2] {
+        ensure!(write(slot, 2)? == WRITE_FAILED, "written after a failure");
+        ensure!(daemon.status()?.export(&format!("e0.{slot}"))?.failed, "it has not failed");
+    }
+    ensure!(smart("e0.1")? != good[0] && smart("e0.2")? != good[1], "SMART does not say so");
+
+    daemon.clear(&["e0.2", "--failed"])?.success()?;
+    daemon.process.wait_for_line("cleared by an administrator", SOON)?;
+    for slot in [1, 2] {
+        ensure!(!daemon.status()?.export(&format!("e0.{slot}"))?.failed, "it has failed");
+        ensure!(write(slot, 3)? == SUCCESS, "e0.{slot} can't be written");
+        ensure!(client.read(&format!("e0.{slot}"), 5, 1)? == [3; 512], "other data is read");
+    }
+    ensure!([smart("e0.1")?, smart("e0.2")?] == good, "SMART says otherwise");
+    // It may fail again.
+    device.refuse_writes(true)?;
+    ensure!(write(2, 4)? == WRITE_FAILED && write(1, 4)? == WRITE_FAILED, "it has been written");
+    daemon.stop()?;
+    Ok(())
+}
+
 /// What waits for a disk that does not answer makes nothing else wait, and is answered once it
 /// does.
 #[test]

@@ -82,9 +82,10 @@ pub struct Cli {
 pub enum Command {
     /// Show exports, interfaces, queues, modes, counters and buffer use of a running daemon.
     Status(StatusArgs),
-    /// Have a target of a running daemon forget what clients have set.
+    /// Have a target of a running daemon forget what clients have set, or that its disk has failed.
     ///
-    /// This is the way out when clients have locked each other out, or themselves.
+    /// This is the way out when clients have locked each other out, or themselves; and, when its file
+    /// or device has been mended or checked, back to writing.
     Clear(ClearArgs),
     /// Say what is wrong in a configuration file, and where. Nothing is served.
     ///
@@ -110,6 +111,10 @@ pub struct ClearArgs {
     /// Its reservation.
     #[arg(long, group = "what")]
     pub reservation: bool,
+    /// That writing to its file or device has failed: writes are taken again, for all exports on it,
+    /// if it can be flushed. What clients were told of as not written may or may not be there.
+    #[arg(long, group = "what")]
+    pub failed: bool,
     /// The daemon's control socket.
     #[arg(long, value_name = "PATH", default_value = CONTROL_SOCKET)]
     pub control: PathBuf,
@@ -254,7 +259,7 @@ mod tests {
 
     #[test]
     fn clearing_nothing_makes_no_sense() {
-        for (flags, is_right) in [("", false), ("--mask", true), ("--mask --reservation", true)] {
+        for (flags, is_right) in [("", false), ("--mask", true), ("--mask --failed", true)] {
             let words = format!("aoe-daemon clear e0.1 {flags}");
             let parsed = Cli::try_parse_from(words.split_whitespace());
             assert_eq!(parsed.is_ok(), is_right, "{words}");

@@ -40,7 +40,7 @@ pub struct ExportReport {
     pub sectors: u64,
     /// Whether writes are refused.
     pub read_only: bool,
-    /// Whether a write has failed, since when all are refused.
+    /// Whether a write has failed, since when all are refused until that is cleared.
     pub failed: bool,
     /// Sectors that can be read and written: fewer than `sectors` where the file has shrunk.
     pub reachable: u64,
@@ -254,7 +254,10 @@ impl Display for ExportReport {
         if reachable < sectors {
             write!(f, ", SHRUNK: only {reachable} sectors are left")?;
         }
-        writeln!(f, "{}", if *failed { ", FAILED: writes are refused" } else { "" })?;
+        if *failed {
+            write!(f, ", FAILED: writes are refused until: aoe-daemon clear {address} --failed")?;
+        }
+        writeln!(f)?;
         if !self.config_string.is_empty() {
             writeln!(f, "  config string: {}", self.config_string)?;
         }

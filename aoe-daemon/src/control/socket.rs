@@ -21,6 +21,7 @@ const CLEAR: &str = "clear";
 const CONFIG_STRING: &str = "config-string";
 const MASK: &str = "mask";
 const RESERVATION: &str = "reservation";
+const FAILED: &str = "failed";
 /// Longest question in bytes.
 const MAX_QUESTION: u64 = 256;
 /// How long either side waits for the other.
@@ -127,7 +128,7 @@ pub(super) enum Wish {
     Clear(Clear),
 }
 
-/// What a target is to forget.
+/// What a target, or the file or device behind it, is to forget.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Clear {
     /// The target.
@@ -138,17 +139,21 @@ pub struct Clear {
     pub mask: bool,
     /// Who holds it reserved.
     pub reservation: bool,
+    /// That writing has failed to the file or device behind it.
+    pub failed: bool,
 }
 
 impl Clear {
     fn parse<'a>(mut words: impl Iterator<Item = &'a str>) -> Option<Self> {
         let address = words.next()?.parse().ok()?;
-        let mut clear = Self { address, config_string: false, mask: false, reservation: false };
+        let mut clear =
+            Self { address, config_string: false, mask: false, reservation: false, failed: false };
         for word in words {
             match word {
                 CONFIG_STRING => clear.config_string = true,
                 MASK => clear.mask = true,
                 RESERVATION => clear.reservation = true,
+                FAILED => clear.failed = true,
                 _ => return None,
             }
         }
@@ -160,6 +165,7 @@ impl Clear {
             (self.config_string, CONFIG_STRING),
             (self.mask, MASK),
             (self.reservation, RESERVATION),
+            (self.failed, FAILED),
         ];
         let wanted = words.into_iter().filter(|(wanted, _)| *wanted).map(|(_, word)| word);
         let words: Vec<&str> = wanted.collect();
@@ -205,12 +211,13 @@ mod tests {
     #[test]
     fn a_wish_to_clear_is_understood() {
         let address = Address::new(7, 3).unwrap();
-        for bits in 0..8 {
+        for bits in 0..16 {
             let clear = Clear {
                 address,
                 config_string: bits & 1 != 0,
                 mask: bits & 2 != 0,
                 reservation: bits & 4 != 0,
+                failed: bits & 8 != 0,
             };
             let text = clear.text();
             let words = text.split_whitespace().skip(1);

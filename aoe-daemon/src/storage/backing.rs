@@ -8,7 +8,7 @@ use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Seek, SeekFrom};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 use thiserror::Error;
 
@@ -24,9 +24,11 @@ pub struct Backing {
     pub(super) kind: Kind,
     /// Whether its size says how far it goes: some special files claim to be empty.
     is_sized: bool,
-    /// Set for good once a write or flush has failed: what the page cache holds is no longer what
-    /// the medium will.
+    /// Set once a write or flush has failed, until an administrator clears it: what the page cache
+    /// holds is no longer what the medium will.
     failed: AtomicBool,
+    /// How often that has been.
+    failures: AtomicU32,
     /// Held over every flush: of two at once, the kernel tells only one of a failure.
     flushing: Mutex<()>,
     /// Whether sequential reads are read ahead of.
@@ -119,6 +121,7 @@ impl Backing {
             kind,
             is_sized,
             failed: AtomicBool::new(false),
+            failures: AtomicU32::new(0),
             flushing: Mutex::new(()),
             looks_ahead: AtomicBool::new(true),
         }
@@ -152,31 +155,68 @@ impl Backing {
     /// # Errors
     ///
     /// The kernel's; from then on every further call fails, too, and so it does after
-    /// [`fail`](Self::fail).
+    /// [`fail`](Self::fail), until [`clear_failed`](Self::clear_failed).
     pub fn sync(&self) -> io::Result<()> {
         let _flushing = self.flushing.lock().unwrap_or_else(PoisonError::into_inner);
         if self.is_failed() {
             return Err(io::Error::other("an earlier write has failed"));
         }
-        let synced =
-            if cfg!(feature = "broken-durability") { Ok(()) } else { self.file.sync_data() };
+        let synced = self.flush();
         if synced.is_err() {
-            self.failed.store(true, Ordering::SeqCst);
+            self.note_failure();
         }
         synced
     }
 
+    fn flush(&self) -> io::Result<()> {
+        if cfg!(feature = "broken-durability") { Ok(()) } else { self.file.sync_data() }
+    }
+
     /// Notes that a write has failed: every further one has to be refused.
     pub fn fail(&self) {
+        self.note_failure();
+        self.forget_pages();
+    }
+
+    fn note_failure(&self) {
+        // Counted first: who sees that it has not failed sees all that have been forgiven.
+        self.failures.fetch_add(1, Ordering::SeqCst);
         self.failed.store(true, Ordering::SeqCst);
-        // The kernel counts the pages that it could not write as written. Without them, reads show
-        // what the medium has. Where that can't be done, they show what clients were refused.
+    }
+
+    /// The kernel counts the pages that it could not write as written. Without them, reads show what
+    /// the medium has. Where that can't be done, they show what clients were refused.
+    fn forget_pages(&self) {
         let _ = fadvise(&self.file, 0, None, Advice::DontNeed);
     }
 
     /// Whether a write or flush has failed, since when all writes are refused.
     pub fn is_failed(&self) -> bool {
         self.failed.load(Ordering::SeqCst)
+    }
+
+    /// How often a write or flush has failed, forgiven or not. What was begun before the last time
+    /// is not durable, whatever a later flush says.
+    pub(super) fn failures(&self) -> u32 {
+        self.failures.load(Ordering::SeqCst)
+    }
+
+    /// Takes writes again, on the word of an administrator, if it can be flushed.
+    ///
+    /// # Errors
+    ///
+    /// The kernel's: it stays as it is.
+    pub fn clear_failed(&self) -> io::Result<()> {
+        let _flushing = self.flushing.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.is_failed() {
+            // The kernel tells each failure once to every file that is open: this may be of the one
+            // that is to be forgiven. And it may leave pages that were not written behind.
+            let _ = self.flush();
+            self.forget_pages();
+            self.flush()?;
+            self.failed.store(false, Ordering::SeqCst);
+        }
+        Ok(())
     }
 
     /// Whether it is gone: a device that was taken away, or a file that was emptied.

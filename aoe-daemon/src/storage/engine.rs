@@ -206,6 +206,8 @@ impl Engine {
             return Err(what);
         }
         self.counts[export] += 1;
+        // Before it takes its place: from then on it may be told to go ahead.
+        let failures = self.disks[export].image().backing.failures();
         let entry = self.parked.vacant_entry();
         let key = entry.key();
         let placed = claim.map(|(sectors, access)| {
@@ -213,7 +215,7 @@ impl Engine {
         });
         let (place, is_ready) = placed.map_or((None, true), |(place, ready)| (Some(place), ready));
         let since = Instant::now();
-        entry.insert(Parked { what, export, place, since, alone: false, next: None });
+        entry.insert(Parked { what, export, place, since, failures, alone: false, next: None });
         if is_ready {
             self.go_ahead(key);
         }

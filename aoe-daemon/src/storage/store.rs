@@ -199,7 +199,8 @@ impl Store {
             error!(
                 path = %self.backing.path.display(),
                 reason,
-                "writing failed: every further write is refused until the daemon is restarted"
+                "writing failed: every further write is refused until an administrator says: \
+                 aoe-daemon clear ADDRESS --failed"
             );
         }
         self.backing.fail();

@@ -107,6 +107,36 @@ fn a_flush_that_fails_ends_all_writing() {
 }
 
 #[test]
+fn as_long_as_it_can_not_be_flushed_it_stays_failed() {
+    let mut bench = bench();
+    let backing = Arc::clone(&bench.disk.image().backing);
+    backing.clear_failed().expect("it has not failed yet");
+    assert_eq!(bench.flush(), Err(Fault::WriteFailed));
+    assert!(backing.clear_failed().is_err() && bench.disk.is_failed());
+}
+
+/// A flush that comes after a failure says nothing of what was begun before it.
+#[test]
+fn what_was_begun_before_a_failure_is_not_forgiven_with_it() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    fs::write(file.path(), pattern(1, 8)).unwrap();
+    let mut bench = Bench::new(Image::open(file.path(), false).unwrap());
+    let backing = Arc::clone(&bench.disk.image().backing);
+    assert_eq!(bench.write(0, &pattern(2, 1)), Ok(()));
+    let write = bench.job(Registers::write48(0, 1), &pattern(3, 1));
+    bench.park(write, 7);
+    backing.fail();
+    backing.clear_failed().unwrap();
+    let Finished { job, export, outcome } = bench.await_finished();
+    bench.take_apart(job);
+    assert_eq!((export, outcome), (7, Err(Fault::WriteFailed)));
+    assert!(!bench.disk.is_failed());
+    assert_eq!(bench.write(1, &pattern(4, 1)), Ok(()));
+    assert!(fs::read(file.path()).unwrap()[512..1024] == pattern(4, 1));
+    assert!(bench.read(0, 8).unwrap() == fs::read(file.path()).unwrap(), "what is there is read");
+}
+
+#[test]
 fn what_could_not_be_flushed_was_not_written() {
     let memory = Memory::new(&pattern(1, 4));
     let lba = memory.lba();

@@ -15,6 +15,8 @@ pub(super) struct Parked {
     /// `None` for what stands in nobody's way.
     pub(super) place: Option<Place>,
     pub(super) since: Instant,
+    /// How often its file or device had failed when it came.
+    pub(super) failures: u32,
     /// Whether it shares no operation with others: one has failed, and it may not be its fault.
     pub(super) alone: bool,
     /// The next of those that share its operation.

@@ -261,11 +261,13 @@ impl Engine {
         if let Err(reason) = &done.result {
             store.fail(&reason.to_string());
         }
-        // Also where another thread was told of the failure: it may be about these.
-        let is_durable = !store.backing().is_failed();
+        // Also where another thread was told of a failure, and even if that is cleared by now: it
+        // may have been about these.
+        let backing = store.backing();
+        let (failed, failures) = (backing.is_failed(), backing.failures());
         let mut keys = std::mem::take(&mut self.lanes[number].syncing);
         for key in keys.drain(..) {
-            if is_durable {
+            if !failed && self.parked[key].failures == failures {
                 self.renew(key);
                 self.complete(key, Ok(()));
             } else {
