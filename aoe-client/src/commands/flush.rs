@@ -7,8 +7,8 @@ use super::{Connection, print};
 
 /// Have a disk make everything durable that was written to it
 ///
-/// Whether a target needs that, `aoe identify` says: one without a write cache answers a write when
-/// it is durable.
+/// Whether a target needs that, `aoe identify` says: one whose write cache is off, or that has none,
+/// answers a write when it is durable.
 #[derive(Args)]
 pub(crate) struct Arguments {
     #[command(flatten)]

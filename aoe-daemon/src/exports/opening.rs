@@ -201,6 +201,7 @@ fn describe(export: &ExportConfig, image: &Image, medium: &Medium, identity: u64
         solid_state: medium.solid_state,
         trim: medium.trim.filter(|_| !export.read_only),
         look_ahead: true,
+        write_cache: false,
     }
 }
 

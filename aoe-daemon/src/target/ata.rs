@@ -169,7 +169,7 @@ impl Target {
                 Ok(Decision::Now(Done { error: DIAGNOSTIC_PASSED, ..Done::PLAIN }))
             }
             Command::Smart => Ok(Decision::Now(self.smart(ata)?)),
-            Command::SetFeatures => set_features(ata),
+            Command::SetFeatures => self.set_features(ata),
         }
     }
 
@@ -255,21 +255,24 @@ impl Target {
             _ => Err(ABORTED),
         }
     }
+
+    /// How the write cache is, it stays: it is the administrator who decides what is durable when.
+    fn set_features(&self, ata: &AtaHeader) -> Result<Decision<'static>, Refusal> {
+        let write_cache = self.description.write_cache;
+        match ata.feature {
+            feature::LOOK_AHEAD_ON => Ok(Decision::Later(Operation::LookAhead(true))),
+            feature::LOOK_AHEAD_OFF => Ok(Decision::Later(Operation::LookAhead(false))),
+            feature::WRITE_CACHE_ON if write_cache => Ok(Decision::Now(Done::PLAIN)),
+            feature::WRITE_CACHE_OFF if !write_cache => Ok(Decision::Now(Done::PLAIN)),
+            feature::TRANSFER_MODE if is_transfer_mode(ata.sector_count) => {
+                Ok(Decision::Now(Done::PLAIN))
+            }
+            _ => Err(ABORTED),
+        }
+    }
 }
 
 const BAD_ARGUMENT: Refusal = Refusal::Aoe(AoeError::BadArgument);
-
-/// There is no write cache to switch: what is answered is durable.
-fn set_features(ata: &AtaHeader) -> Result<Decision<'static>, Refusal> {
-    match ata.feature {
-        feature::LOOK_AHEAD_ON => Ok(Decision::Later(Operation::LookAhead(true))),
-        feature::LOOK_AHEAD_OFF => Ok(Decision::Later(Operation::LookAhead(false))),
-        feature::TRANSFER_MODE if is_transfer_mode(ata.sector_count) => {
-            Ok(Decision::Now(Done::PLAIN))
-        }
-        _ => Err(ABORTED),
-    }
-}
 
 /// Whether this is a transfer mode that IDENTIFY DEVICE offers: the default one, programmed I/O 0
 /// to 4, or the one of multiword DMA that it says is selected.

@@ -28,6 +28,8 @@ pub struct Description {
     pub trim: Option<Trim>,
     /// Whether sequential reads are read ahead of.
     pub look_ahead: bool,
+    /// Whether writes are answered before they are durable.
+    pub write_cache: bool,
 }
 
 impl Description {
@@ -44,6 +46,7 @@ impl Description {
             solid_state: false,
             trim: None,
             look_ahead: true,
+            write_cache: false,
         }
     }
 }
@@ -69,7 +72,8 @@ const CYCLE_TIME: u16 = 120;
 pub fn identify(description: &Description) -> Identify {
     let Description { sectors, solid_state, trim, .. } = *description;
     let cylinders = (sectors / CYLINDER).min(16_383) as u16;
-    let look_ahead = u16::from(description.look_ahead) << 6;
+    let switched_on =
+        u16::from(description.look_ahead) << 6 | u16::from(description.write_cache) << 5;
     let physical = match description.physical_exponent {
         0 => 0x4000,
         exponent => 0x6000 | u16::from(exponent & 0x0F),
@@ -98,10 +102,10 @@ pub fn identify(description: &Description) -> Identify {
         (68, CYCLE_TIME),                                 // and with flow control
         (word::ADDITIONAL_SUPPORTED, zeroes),             // after TRIM: always the same, zeroes
         (80, 0x01F0),                                     // ATA-4 to ATA8-ACS
-        (word::COMMAND_SETS_1, 0x0049),                   // look-ahead, power management, SMART
+        (word::COMMAND_SETS_1, 0x0069),                   // look-ahead, write cache, power, SMART
         (word::COMMAND_SETS_2, 0x7000 | LBA48_SUPPORTED), // valid mark, FLUSH CACHE and EXT
         (word::COMMAND_SETS_3, 0x4140),                   // valid mark, world wide name, FUA writes
-        (word::ENABLED_1, 0x0009 | look_ahead),           // word 82's features, as they are
+        (word::ENABLED_1, 0x0009 | switched_on),          // word 82's features, as they are
         (86, 0x3000 | LBA48_SUPPORTED),                   // word 83's, enabled
         (87, 0x4140),                                     // word 84's, enabled
         (word::TRIM_BLOCKS, trim_blocks),                 // most blocks of one TRIM
@@ -200,7 +204,7 @@ mod tests {
             (68, 120),
             (69, 0x4020),
             (80, 0x01F0),
-            (82, 0x0049),
+            (82, 0x0069),
             (83, 0x7400),
             (84, 0x4140),
             (85, 0x0049),
@@ -231,12 +235,13 @@ mod tests {
             solid_state: true,
             trim: None,
             look_ahead: false,
+            write_cache: true,
             ..description(2048)
         };
         let expected = [
             (69, 0),
-            (82, 0x0049),
-            (85, 0x0009),
+            (82, 0x0069),
+            (85, 0x0029),
             (105, 0),
             (106, 0x4000),
             (169, 0),

@@ -202,7 +202,7 @@ fn e9_features_are_set_as_far_as_they_are_offered() {
         };
         completes(&mut rig, &format!("mode {mode:x}"), registers, expected);
     }
-    for feature in (0..=0xFF).filter(|feature| ![0x03, 0x55, 0xAA].contains(feature)) {
+    for feature in (0..=0xFF).filter(|feature| ![0x03, 0x55, 0x82, 0xAA].contains(feature)) {
         let registers = set(feature, 1);
         let aborted = registers.done(0x41, 0x04, 1);
         completes(&mut rig, &format!("E9: {feature:02x}"), registers, aborted);
@@ -215,6 +215,30 @@ fn e9_features_are_set_as_far_as_they_are_offered() {
         assert_eq!(identify[36 + 82 * 2] & 0x40, 0x40, "word 82 stays");
         let sum = identify[36..].iter().fold(0_u8, |sum, byte| sum.wrapping_add(*byte));
         assert_eq!(sum, 0);
+    }
+}
+
+/// It can be set to what it is, and to nothing else: neither does a client weaken what others rely
+/// on, nor is it promised more than it gets.
+#[test]
+fn e9_the_write_cache_stays_as_it_is() {
+    for on in [false, true] {
+        let mut rig = Rig::new(1500);
+        rig.export().change(|target| {
+            let description = Description { write_cache: on, ..target.description().clone() };
+            Target::new(target.address(), description)
+        });
+        for (feature, good) in [(0x02, on), (0x82, !on)] {
+            let registers = Registers { feature, count: 1, ..Registers::command(0xEF) };
+            let expected = match good {
+                true => registers.done(0x40, 0, 0),
+                false => registers.done(0x41, 0x04, 1),
+            };
+            completes(&mut rig, &format!("{feature:02x}, on: {on}"), registers, expected);
+            let identify = rig.ask_one(&Frame::ata(Registers::command(0xEC)).bytes()).unwrap();
+            assert_eq!(identify[36 + 85 * 2] & 0x20 != 0, on, "word 85 tells");
+            assert_eq!(identify[36 + 82 * 2] & 0x20, 0x20, "word 82 stays");
+        }
     }
 }
 

@@ -254,7 +254,7 @@ impl Model {
             0xEC => Expected::done(0, vec![0; 512]),
             0x90 => Expected::Done { error: 1, count: 0, data: vec![] },
             0xB0 if registers[5..7] == [0x4F, 0xC2] && matches!(feature, 0xD8 | 0xDA) => plain,
-            0xEF if matches!(feature, 0x55 | 0xAA) => plain,
+            0xEF if matches!(feature, 0x55 | 0x82 | 0xAA) => plain,
             0xEF if feature == 0x03 && matches!(count, 0 | 8..=12 | 0x22) => plain,
             _ => ABORTED,
         }
