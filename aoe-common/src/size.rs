@@ -26,6 +26,15 @@ pub fn parse_sectors(text: &str) -> Result<u64, SizeError> {
     Ok(bytes / SECTOR_SIZE as u64)
 }
 
+/// The same, in bytes.
+///
+/// # Errors
+///
+/// As [`parse_sectors`].
+pub fn parse_bytes(text: &str) -> Result<u64, SizeError> {
+    Ok(parse_sectors(text)? * SECTOR_SIZE as u64)
+}
+
 /// Why something is no size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SizeError {

@@ -3,13 +3,12 @@
 use std::time::Duration;
 
 use anyhow::ensure;
-use aoe_client::SECTOR_SIZE;
 use aoe_client::bench::{self, Load, Pattern, Report};
+use aoe_common::size::parse_bytes;
 use clap::{Args, ValueEnum};
 use serde_json::json;
 
 use super::{Connection, print};
-use aoe_common::size::parse_sectors;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -56,7 +55,7 @@ pub(crate) struct Arguments {
 
     /// How many bytes to ask for at most, a multiple of 512; K, M, G and T multiply by powers of
     /// 1024
-    #[arg(long, value_name = "SIZE", value_parser = parse_sectors)]
+    #[arg(long, value_name = "SIZE", value_parser = parse_bytes)]
     bytes: Option<u64>,
 
     /// How many sectors of 512 bytes to ask for at once; all of them must fit one frame
@@ -113,7 +112,7 @@ impl Arguments {
             sectors: self.sectors,
             depth: self.depth.into(),
             duration: Duration::from_secs(self.seconds),
-            bytes: self.bytes.map(|sectors| sectors * SECTOR_SIZE as u64),
+            bytes: self.bytes,
             seed: self.seed,
         }
     }

@@ -3,8 +3,7 @@
 use super::storage::MAX_IO_TIMEOUT;
 use super::{CacheSize, InterfacePattern, Mode};
 use aoe_common::address::{Address, EVERY_SHELF, EVERY_SLOT};
-use aoe_common::size::{SizeError, parse_sectors};
-use aoe_common::wire::SECTOR_SIZE;
+use aoe_common::size::{SizeError, parse_bytes};
 use clap::{ArgGroup, Args, Parser, Subcommand};
 use std::path::PathBuf;
 
@@ -167,7 +166,7 @@ pub struct ServeArgs {
     /// of 512. Of a block device that is written it has to be a multiple of its own sectors.
     ///
     /// With several exports, give none or one for each.
-    #[arg(long, value_name = "SIZE", value_parser = parse_offset, requires = "file")]
+    #[arg(long, value_name = "SIZE", value_parser = parse_bytes, requires = "file")]
     pub offset: Vec<u64>,
     /// Serve so much of the file, and not all to its end: bytes, or a size as above.
     ///
@@ -236,15 +235,10 @@ pub fn usage_error(error: &clap::Error) -> String {
 
 /// Reads a number of bytes that is not 0.
 fn parse_size(text: &str) -> Result<u64, SizeError> {
-    match parse_offset(text)? {
+    match parse_bytes(text)? {
         0 => Err(SizeError::NoMultiple),
         bytes => Ok(bytes),
     }
-}
-
-/// Reads a number of bytes.
-fn parse_offset(text: &str) -> Result<u64, SizeError> {
-    Ok(parse_sectors(text)? * SECTOR_SIZE as u64)
 }
 
 #[cfg(test)]
@@ -282,6 +276,6 @@ mod tests {
         assert_eq!(parse_size("64M"), Ok(64 << 20));
         assert_eq!(parse_size("0"), Err(SizeError::NoMultiple));
         assert!(parse_size("1.5G").is_err());
-        assert_eq!(parse_offset("0"), Ok(0));
+        assert_eq!(parse_bytes("0"), Ok(0));
     }
 }

@@ -5,7 +5,7 @@ use super::file::Places;
 use super::overlap::ByteRange;
 use super::problem::Flaw;
 use crate::storage::backing;
-use crate::storage::backing::ImageError;
+use crate::storage::image::check_offset;
 use crate::storage::medium::sector_of_device;
 use aoe_common::wire::SECTOR_SIZE;
 use std::collections::HashMap;
@@ -90,8 +90,8 @@ impl Disks {
         if *read_only || !metadata.file_type().is_block_device() {
             return;
         }
-        if let Some(sector) = sector_of_device(metadata).filter(|sector| offset % sector != 0) {
-            let between = ImageError::Between { path: file.clone(), sector, offset: *offset };
+        let Some(sector) = sector_of_device(metadata) else { return };
+        if let Err(between) = check_offset(file, sector, *offset) {
             self.problems.push(Flaw { at: places.end, text: between.to_string() });
         }
     }

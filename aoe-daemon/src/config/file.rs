@@ -135,12 +135,12 @@ pub(super) fn read(text: &str) -> (File, Vec<Flaw>) {
         control: table.optional("control", values::path).map(Spanned::into_inner),
         state_dir: table.optional("state-dir", values::path).map(Spanned::into_inner),
         announce_every: table
-            .optional("announce-every", |value| values::number(value, 1..=MAX_ANNOUNCE_EVERY))
-            .map(|seconds| Duration::from_secs(seconds.into_inner())),
+            .optional("announce-every", |value| values::seconds(value, 1..=MAX_ANNOUNCE_EVERY))
+            .map(Spanned::into_inner),
         cache: table.optional("cache", values::cache).map(Spanned::into_inner),
         io_timeout: table
-            .optional("io-timeout", |value| values::number(value, 1..=MAX_IO_TIMEOUT))
-            .map(|seconds| Duration::from_secs(seconds.into_inner())),
+            .optional("io-timeout", |value| values::seconds(value, 1..=MAX_IO_TIMEOUT))
+            .map(Spanned::into_inner),
     };
     if let Err(error) = super::mode(file.mode.unwrap_or(Mode::Auto), file.require_zerocopy) {
         table.flaw("require-zerocopy", &error.to_string());

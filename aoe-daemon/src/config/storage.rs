@@ -1,7 +1,6 @@
 //! How disks are read and written, whatever they are.
 
-use aoe_common::size::{SizeError, parse_sectors};
-use aoe_common::wire::SECTOR_SIZE;
+use aoe_common::size::{SizeError, parse_bytes};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -43,7 +42,7 @@ impl FromStr for CacheSize {
     fn from_str(text: &str) -> Result<Self, SizeError> {
         match text {
             "all" => Ok(Self::All),
-            size => Ok(Self::Bytes(parse_sectors(size)? * SECTOR_SIZE as u64)),
+            size => parse_bytes(size).map(Self::Bytes),
         }
     }
 }

@@ -19,7 +19,8 @@ fn file(text: &str) -> (TempDir, String) {
 }
 
 const FILE: &str = "interfaces = ['a', 'b*']\nmode = 'native'\ncontrol = 'c'\nstate-dir = '/s'\n\
-                    announce-every = 60\ncache = '1M'\nio-timeout = 5\n[[export]]\nshelf = 0\nslot = 1\nfile = 'x'\n";
+                    announce-every = 60\ncache = '1M'\nio-timeout = 5\n\
+                    [[export]]\nshelf = 0\nslot = 1\nfile = 'x'\n";
 
 #[test]
 fn one_export() {

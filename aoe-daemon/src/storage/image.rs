@@ -70,12 +70,9 @@ impl Image {
     ///
     /// [`ImageError::Between`].
     pub fn check_writable(&self) -> Result<(), ImageError> {
-        let (path, offset) = (self.backing.path.clone(), self.offset);
         match self.backing.kind {
-            Kind::Device { sector } if offset % sector != 0 => {
-                Err(ImageError::Between { path, sector, offset })
-            }
-            _ => Ok(()),
+            Kind::Device { sector } => check_offset(&self.backing.path, sector, self.offset),
+            Kind::File => Ok(()),
         }
     }
 
@@ -103,6 +100,18 @@ impl Image {
         let behind = bytes.saturating_sub(self.offset);
         self.length.map_or(behind, |length| behind.min(length))
     }
+}
+
+/// Whether what begins at this byte of a device begins where one of its sectors does.
+///
+/// # Errors
+///
+/// [`ImageError::Between`].
+pub fn check_offset(path: &Path, sector: u64, offset: u64) -> Result<(), ImageError> {
+    if offset.is_multiple_of(sector) {
+        return Ok(());
+    }
+    Err(ImageError::Between { path: path.to_owned(), sector, offset })
 }
 
 #[cfg(test)]

@@ -2,11 +2,12 @@
 
 use super::super::problem::shown;
 use super::super::{CacheSize, InterfacePattern, Mode};
-use aoe_common::size::parse_sectors;
+use aoe_common::size::parse_bytes;
 use aoe_common::wire::{Mac, SECTOR_SIZE};
 use clap::ValueEnum;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
+use std::time::Duration;
 use toml::de::{DeInteger, DeValue};
 
 /// A value as messages call it.
@@ -41,6 +42,14 @@ pub(super) fn number(value: &DeValue<'_>, limits: RangeInclusive<u64>) -> Result
     })
 }
 
+/// A time in whole seconds.
+pub(super) fn seconds(
+    value: &DeValue<'_>,
+    limits: RangeInclusive<u64>,
+) -> Result<Duration, String> {
+    number(value, limits).map(Duration::from_secs)
+}
+
 pub(super) fn boolean(value: &DeValue<'_>) -> Result<bool, String> {
     value.as_bool().ok_or_else(|| format!("must be true or false, not {}", found(value)))
 }
@@ -57,24 +66,22 @@ pub(super) fn path(value: &DeValue<'_>) -> Result<PathBuf, String> {
 
 /// Bytes in whole sectors, as a number or as a text like `20G`.
 pub(super) fn size(value: &DeValue<'_>) -> Result<u64, String> {
-    let sectors = match value {
+    match value {
         DeValue::String(text) => {
-            parse_sectors(text).map_err(|error| format!("can't be {}: {error}", shown(text)))?
+            parse_bytes(text).map_err(|error| format!("can't be {}: {error}", shown(text)))
         }
         DeValue::Integer(number) => {
             let number = integer(number).and_then(|number| u64::try_from(number).ok());
             let multiple = number.filter(|number| number.is_multiple_of(SECTOR_SIZE as u64));
-            let bytes = multiple.ok_or_else(|| {
+            multiple.ok_or_else(|| {
                 format!("must be bytes, a multiple of {SECTOR_SIZE}, not {}", found(value))
-            })?;
-            bytes / SECTOR_SIZE as u64
+            })
         }
         other => {
             let found = found(other);
-            return Err(format!("must be a number of bytes, or a size like \"20G\", not {found}"));
+            Err(format!("must be a number of bytes, or a size like \"20G\", not {found}"))
         }
-    };
-    Ok(sectors * SECTOR_SIZE as u64)
+    }
 }
 
 /// A size, or `all`.
