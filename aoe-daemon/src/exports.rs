@@ -16,11 +16,9 @@ use crate::mailbox::Mailbox;
 use crate::record::{Bell, Changes, Record};
 use crate::state::StateDir;
 use crate::storage::Disk;
-use crate::storage::backing::Backing;
 use crate::storage::cache::{BLOCK, Cache};
 use crate::storage::engine::{Engine, Settings};
 use crate::storage::room::Room;
-use crate::target::Target;
 use anyhow::Result;
 use aoe_common::address::Address;
 use aoe_common::steer::ServedKey;
@@ -155,10 +153,7 @@ impl Exports {
             return Err(format!("{path} still fails: {reason}"));
         }
         info!(export = %address, %path, "cleared by an administrator: writes are taken again");
-        let is_on_it = |export: &&Export| Arc::ptr_eq(&export.disk.image().backing, backing);
-        for Export { record, .. } in self.exports.iter().filter(is_on_it) {
-            record.update(Changes::BACKING, |target| following(target, backing));
-        }
+        self.spread_backings();
         Ok(())
     }
 
@@ -167,7 +162,9 @@ impl Exports {
         for Export { record, disk, .. } in &self.exports {
             let backing = &disk.image().backing;
             if backing.is_failed() != record.current().is_failed() {
-                record.update(Changes::default(), |target| following(target, backing));
+                record.update(Changes::default(), |target| {
+                    if backing.is_failed() { target.failed() } else { target.mended() }
+                });
             }
             let on = backing.looks_ahead();
             if record.current().description().look_ahead != on {
@@ -175,9 +172,4 @@ impl Exports {
             }
         }
     }
-}
-
-/// The same target, failed if what is behind it is.
-fn following(target: Target, backing: &Backing) -> Target {
-    if backing.is_failed() { target.failed() } else { target.mended() }
 }
