@@ -127,9 +127,14 @@ impl Backing {
         }
     }
 
+    /// Up to which byte there is something, or is held to be: only files are cut by somebody.
+    pub(super) fn reach(&self) -> u64 {
+        if self.is_sized { self.bytes().unwrap_or(u64::MAX) } else { u64::MAX }
+    }
+
     /// Whether it is a file that somebody has cut before this byte.
     pub(super) fn is_cut_before(&self, end: u64) -> bool {
-        self.is_sized && self.bytes().is_ok_and(|bytes| bytes < end)
+        self.reach() < end
     }
 
     /// How many bytes it has now.

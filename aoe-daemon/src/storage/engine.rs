@@ -30,6 +30,7 @@ use parked::{Chain, Parked, What};
 use reads::Fill;
 use slab::Slab;
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use streams::Streams;
@@ -82,10 +83,6 @@ struct Lane {
     /// May be read, written.
     reads: Vec<usize>,
     writes: Vec<usize>,
-    /// Where the writes in flight end, in bytes.
-    ends: Vec<u64>,
-    /// How many requests those are.
-    writing: usize,
     /// Is on the disk, or was asked to be: it waits for a flush.
     written: Vec<usize>,
     /// Waits for the flush that is in flight.
@@ -435,6 +432,13 @@ impl Engine {
     }
 }
 
+/// Puts those of these requests that are not done back, before those that have come meanwhile.
+fn put_back(mut keys: Vec<usize>, done: Range<usize>, waiting: &mut Vec<usize>) {
+    keys.drain(done);
+    keys.append(waiting);
+    *waiting = keys;
+}
+
 impl Lane {
     fn of(store: Arc<Store>) -> Self {
         Self {
@@ -442,8 +446,6 @@ impl Lane {
             is_active: false,
             reads: Vec::new(),
             writes: Vec::new(),
-            ends: Vec::new(),
-            writing: 0,
             written: Vec::new(),
             syncing: Vec::new(),
             is_syncing: false,

@@ -132,10 +132,15 @@ impl Store {
     /// Whether data up to this byte may be changed: not after a failure, and not behind the end of
     /// a file that somebody has truncated, which would grow again, full of holes.
     pub(super) fn check_changeable(&self, end: u64) -> Outcome {
+        self.check_within(end, self.backing.reach())
+    }
+
+    /// The same of one that reached so far a moment ago, after the request had come.
+    pub(super) fn check_within(&self, end: u64, reach: u64) -> Outcome {
         if self.backing.is_failed() {
             return Err(Fault::WriteFailed);
         }
-        if self.backing.is_cut_before(end) {
+        if reach < end {
             if let Some(others) = self.cut.pass(Instant::now()) {
                 let path = self.backing.path.display();
                 error!(%path, others, "the file was truncated: writes behind its end are refused");

@@ -55,10 +55,6 @@ impl Chain {
         self.0 = parked[key].next.take();
         Some(key)
     }
-
-    pub(super) fn count(self, parked: &Slab<Parked>) -> usize {
-        std::iter::successors(self.0, |key| parked[*key].next).count()
-    }
 }
 
 impl Engine {

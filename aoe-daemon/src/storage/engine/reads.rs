@@ -6,7 +6,7 @@ use super::super::operation::{Done, Kind, Operation, Purpose};
 use super::super::order::{FILL_BLOCKS, FillId, bits};
 use super::super::staging::{Buffer, LARGE};
 use super::super::{Job, transfer};
-use super::{Chain, Engine, What};
+use super::{Chain, Engine, What, put_back};
 use crate::target::{Fault, Operation as Asked, Outcome, Range};
 use aoe_common::wire::SECTOR_SIZE;
 use std::ops::Range as Bytes;
@@ -64,8 +64,8 @@ impl Engine {
             // No buffer is free: some come back soon.
             self.activate(number);
         }
-        let left = left.len();
-        put_back(keys, left, &mut self.lanes[number].reads);
+        let done = 0..keys.len() - left.len();
+        put_back(keys, done, &mut self.lanes[number].reads);
     }
 
     /// Whether what a read brings goes into the cache.
@@ -248,13 +248,6 @@ impl Engine {
             }
         }
     }
-}
-
-/// Puts the last `left` of these requests back, before those that have come meanwhile.
-fn put_back(mut keys: Vec<usize>, left: usize, waiting: &mut Vec<usize>) {
-    keys.drain(..keys.len() - left);
-    keys.append(waiting);
-    *waiting = keys;
 }
 
 /// Reads from memory or from the cache; `None` where that would have to wait.

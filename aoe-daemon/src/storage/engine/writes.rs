@@ -8,7 +8,7 @@ use super::super::order::Sectors;
 use super::super::staging::{Buffer, LARGE};
 use super::super::store::is_no_space;
 use super::super::transfer;
-use super::{Chain, Engine, What};
+use super::{Chain, Engine, What, put_back};
 use crate::target::{Fault, Operation as Asked, Outcome};
 use aoe_common::wire::SECTOR_SIZE;
 use std::io;
@@ -19,6 +19,8 @@ use std::sync::Arc;
 pub(super) struct Group {
     lane: usize,
     members: Chain,
+    /// How many those are.
+    count: usize,
     /// What is written of the store: whole units of it.
     bytes: Bytes<u64>,
     /// How much of it is on the disk.
@@ -40,14 +42,16 @@ impl Engine {
         }
         let mut keys = std::mem::take(&mut self.lanes[number].writes);
         keys.sort_unstable_by_key(|key| self.changed(*key).start);
+        // After all of them have come.
+        let reach = self.lanes[number].store.backing().reach();
         let (mut next, mut kept) = (0, 0);
         while next < keys.len() {
-            if let Err(fault) = self.check_write(number, keys[next]) {
+            if let Err(fault) = self.check_write(number, keys[next], reach) {
                 self.complete(keys[next], Err(fault));
                 next += 1;
                 continue;
             }
-            let (bytes, together, is_whole) = self.adjacent(number, &keys[next..]);
+            let (bytes, together, is_whole) = self.adjacent(number, &keys[next..], reach);
             let members = next..next + together;
             if self.follows(number, &bytes) {
                 keys.copy_within(members, kept);
@@ -62,15 +66,18 @@ impl Engine {
             }
             next += together;
         }
-        keys.drain(kept..next);
-        keys.append(&mut self.lanes[number].writes);
-        self.lanes[number].writes = keys;
+        put_back(keys, kept..next, &mut self.lanes[number].writes);
     }
 
-    /// Whether these bytes go on where a write in flight ends, and are not yet as many as can be
+    /// Whether these bytes go on where a write in flight ends, and are less than half of what can be
     /// written at once.
-    fn follows(&self, number: usize, bytes: &Bytes<u64>) -> bool {
-        bytes.end - bytes.start < LARGE as u64 / 2 && self.lanes[number].ends.contains(&bytes.start)
+    fn follows(&self, lane: usize, bytes: &Bytes<u64>) -> bool {
+        bytes.end - bytes.start < LARGE as u64 / 2
+            && self.in_flight(lane).any(|group| group.bytes.end == bytes.start)
+    }
+
+    fn in_flight(&self, lane: usize) -> impl Iterator<Item = &Group> {
+        self.groups.iter().map(|(_, group)| group).filter(move |group| group.lane == lane)
     }
 
     fn begin_group(
@@ -85,23 +92,13 @@ impl Engine {
         for key in keys {
             members.add(&mut self.parked, *key);
         }
-        self.lanes[lane].ends.push(bytes.end);
-        self.lanes[lane].writing += keys.len();
-        let group = self.groups.insert(Group { lane, members, bytes, written: 0 });
+        let group = Group { lane, members, count: keys.len(), bytes, written: 0 };
+        let group = self.groups.insert(group);
         if is_whole {
             self.write_group(group, buffer);
         } else {
             self.submit_group(group, Kind::Read, buffer);
         }
-    }
-
-    fn end_group(&mut self, group: usize) -> Group {
-        let group = self.groups.remove(group);
-        let ends = &mut self.lanes[group.lane].ends;
-        let at = ends.iter().position(|end| *end == group.bytes.end);
-        ends.swap_remove(at.expect("it is noted as long as the group is there"));
-        self.lanes[group.lane].writing -= group.members.count(&self.parked);
-        group
     }
 
     /// The sectors of the store that a write changes.
@@ -113,19 +110,19 @@ impl Engine {
         }
     }
 
-    /// Whether a write may be carried out.
-    fn check_write(&self, number: usize, key: usize) -> Outcome {
+    /// Whether a write may be carried out, to a file or device that reaches so far.
+    fn check_write(&self, number: usize, key: usize, reach: u64) -> Outcome {
         if !matches!(self.parked[key].what, What::Job(_)) {
             // Its time is over.
             return Err(Fault::Unavailable);
         }
         let end = self.changed(key).end * SECTOR_SIZE as u64;
-        self.lanes[number].store.check_changeable(end)
+        self.lanes[number].store.check_within(end, reach)
     }
 
     /// What is written of the store for the first of these writes with those that go on where it
     /// ends, how many those are, and whether they bring all of it.
-    fn adjacent(&self, number: usize, keys: &[usize]) -> (Bytes<u64>, usize, bool) {
+    fn adjacent(&self, number: usize, keys: &[usize], reach: u64) -> (Bytes<u64>, usize, bool) {
         let Sectors { start, mut end } = self.changed(keys[0]);
         let unit = self.lanes[number].store.unit();
         // The first and the last unit may have to be written whole.
@@ -135,7 +132,7 @@ impl Engine {
             let next = self.changed(*key);
             let fits = next.start == end && next.end - start <= most;
             let is_alone = self.parked[keys[0]].alone || self.parked[*key].alone;
-            if !fits || is_alone || self.check_write(number, *key).is_err() {
+            if !fits || is_alone || self.check_write(number, *key, reach).is_err() {
                 break;
             }
             end = next.end;
@@ -187,7 +184,7 @@ impl Engine {
             }
             (Kind::Read, result) => self.not_merged(group, &result),
             (_, Ok(bytes)) if bytes == operation.bytes.len() => {
-                let Group { mut members, .. } = self.end_group(group);
+                let Group { mut members, .. } = self.groups.remove(group);
                 while let Some(key) = members.pop(&mut self.parked) {
                     self.lanes[lane].written.push(key);
                 }
@@ -207,7 +204,7 @@ impl Engine {
 
     /// What surrounds a write could not be read. Nothing was changed.
     fn not_merged(&mut self, group: usize, result: &io::Result<usize>) {
-        let Group { lane, members, .. } = self.end_group(group);
+        let Group { lane, members, .. } = self.groups.remove(group);
         let store = Arc::clone(&self.lanes[lane].store);
         let fault = match result {
             Ok(_) => store.missing(),
@@ -220,8 +217,8 @@ impl Engine {
     }
 
     fn not_written(&mut self, group: usize, reason: &io::Error) {
-        let Group { lane, mut members, .. } = self.end_group(group);
-        if is_no_space(reason) && members.count(&self.parked) > 1 {
+        let Group { lane, mut members, count, .. } = self.groups.remove(group);
+        if is_no_space(reason) && count > 1 {
             // There may be space for some of them.
             while let Some(key) = members.pop(&mut self.parked) {
                 self.parked[key].alone = true;
@@ -242,12 +239,16 @@ impl Engine {
 
     /// Has the disk make durable what it has been given.
     pub(super) fn hand_over_sync(&mut self, number: usize) {
-        let lane = &mut self.lanes[number];
-        // As long as more is still to be written than has been, one flush is better spent later.
-        let is_early = lane.written.len() < lane.writing + lane.writes.len();
-        if lane.is_syncing || lane.written.is_empty() || is_early {
+        let lane = &self.lanes[number];
+        if lane.is_syncing || lane.written.is_empty() {
             return;
         }
+        // As long as more is still to be written than has been, one flush is better spent later.
+        let writing: usize = self.in_flight(number).map(|group| group.count).sum();
+        if lane.written.len() < writing + lane.writes.len() {
+            return;
+        }
+        let lane = &mut self.lanes[number];
         lane.is_syncing = true;
         std::mem::swap(&mut lane.written, &mut lane.syncing);
         let store = Arc::clone(&lane.store);
