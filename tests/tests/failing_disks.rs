@@ -2,7 +2,7 @@
 //! nothing but itself.
 
 use std::fs::{self, File};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
@@ -37,6 +37,29 @@ fn write(lba: u64, byte: u8) -> Request {
 
 fn read(lba: u64) -> Request {
     Request::ata(0, 1, opcode::READ, lba, &[])
+}
+
+/// What SMART says of a disk.
+fn smart(client: &Client<'_>, address: &str) -> Result<String> {
+    Ok(client.attempt(&["smart", address])?.text())
+}
+
+/// An ext4 of 32 MiB on a device of its own, the filesystem to be let go of first; `None` where there are
+/// no loop devices.
+fn ext4(directory: &Path) -> Result<Option<(LoopDevice, Mount)>> {
+    let file = directory.join("ext4.img");
+    sparse_image(&file, 32 * MIB)?;
+    let Some(device) = LoopDevice::attach(&file, &[])? else { return Ok(None) };
+    let mount = Mount::ext4(&directory.join("mount"), device.path())?;
+    Ok(Some((device, mount)))
+}
+
+/// An image of 1 MiB whose blocks have all been written, and what it holds.
+fn durable_image(mount: &Mount, seed: u64) -> Result<(PathBuf, Vec<u8>)> {
+    let image = mount.path().join("disk.img");
+    let content = random_image(&image, MIB as usize, seed)?;
+    File::open(&image)?.sync_all()?;
+    Ok((image, content))
 }
 
 /// A daemon with a disk under test as e0.1, and a healthy one as e0.2.
@@ -124,10 +147,8 @@ fn a_full_filesystem_in_memory() -> Result<()> {
 #[ignore = "needs root and network namespaces: cargo xtask test runs it"]
 fn a_full_ext4() -> Result<()> {
     let scratch = paths::scratch()?;
-    let file = scratch.path().join("ext4.img");
-    sparse_image(&file, 32 * MIB)?;
-    let Some(device) = LoopDevice::attach(&file, &[])? else { return Ok(()) };
-    full(&Mount::ext4(&scratch.path().join("mount"), device.path())?, scratch.path())
+    let Some((_device, mount)) = ext4(scratch.path())? else { return Ok(()) };
+    full(&mount, scratch.path())
 }
 
 /// A device that can't be written any more fails for good, and can still be read.
@@ -141,9 +162,7 @@ fn a_device_that_can_not_be_written() -> Result<()> {
     let wire = Wire::new(Shape::default())?;
     let mut bench = Bench::new(&wire, scratch.path(), device.path())?;
     ensure!(bench.outcome(&write(8, 1))? == SUCCESS, "it can be written");
-    let smart =
-        |client: &Client| Ok::<_, anyhow::Error>(client.attempt(&["smart", "e0.1"])?.text());
-    let good = smart(&bench.client)?;
+    let good = smart(&bench.client, "e0.1")?;
 
     device.refuse_writes(true)?;
     ensure!(bench.outcome(&write(15_000, 2))? == WRITE_FAILED, "the device has taken it");
@@ -156,7 +175,7 @@ fn a_device_that_can_not_be_written() -> Result<()> {
     ensure!(bench.data(15_000)? == [0; 512], "what was refused is read");
     ensure!(bench.daemon.status()?.export("e0.1")?.failed, "the status does not say so");
     bench.daemon.process.wait_for_line("writing failed", SOON)?;
-    let failing = smart(&bench.client)?;
+    let failing = smart(&bench.client, "e0.1")?;
     ensure!(failing != good, "SMART does not say so: {failing}");
     bench.expect_the_other_healthy()?;
     bench.daemon.stop()?;
@@ -184,7 +203,7 @@ fn a_failure_is_cleared() -> Result<()> {
         let request = Request::ata(0, slot, opcode::WRITE, 5, &[byte; 512]);
         Ok::<_, anyhow::Error>(station.ask(&request)?.ata_outcome())
     };
-    let smart = |address| Ok::<_, anyhow::Error>(client.attempt(&["smart", address])?.text());
+    let smart = |address| smart(&client, address);
     let good = [smart("e0.1")?, smart("e0.2")?];
     daemon.clear(&["e0.1", "--failed"])?.success()?;
 
@@ -220,13 +239,8 @@ fn a_failure_is_cleared() -> Result<()> {
 #[ignore = "needs root and network namespaces: cargo xtask test runs it"]
 fn a_filesystem_that_does_not_answer() -> Result<()> {
     let scratch = paths::scratch()?;
-    let file = scratch.path().join("ext4.img");
-    sparse_image(&file, 32 * MIB)?;
-    let Some(device) = LoopDevice::attach(&file, &[])? else { return Ok(()) };
-    let mount = Mount::ext4(&scratch.path().join("mount"), device.path())?;
-    let image = mount.path().join("disk.img");
-    let content = random_image(&image, MIB as usize, 71)?;
-    File::open(&image)?.sync_all()?;
+    let Some((_device, mount)) = ext4(scratch.path())? else { return Ok(()) };
+    let (image, content) = durable_image(&mount, 71)?;
     let wire = Wire::new(Shape::default())?;
     let mut bench = Bench::new(&wire, scratch.path(), &image)?;
     ensure!(bench.data(16)? == content[16 * 512..17 * 512], "other data is read");
@@ -257,13 +271,8 @@ fn a_filesystem_that_does_not_answer() -> Result<()> {
 #[ignore = "needs root and network namespaces: cargo xtask test runs it"]
 fn what_is_not_answered_in_time_is_given_up() -> Result<()> {
     let scratch = paths::scratch()?;
-    let file = scratch.path().join("ext4.img");
-    sparse_image(&file, 32 * MIB)?;
-    let Some(device) = LoopDevice::attach(&file, &[])? else { return Ok(()) };
-    let mount = Mount::ext4(&scratch.path().join("mount"), device.path())?;
-    let image = mount.path().join("disk.img");
-    random_image(&image, MIB as usize, 74)?;
-    File::open(&image)?.sync_all()?;
+    let Some((_device, mount)) = ext4(scratch.path())? else { return Ok(()) };
+    let (image, _) = durable_image(&mount, 74)?;
     let wire = Wire::new(Shape::default())?;
     let setup = Setup::new(&wire.target, TARGET_PORT, scratch.path()).option("--io-timeout", "1");
     let mut bench = Bench::with(setup, &wire, scratch.path(), &image)?;
