@@ -16,7 +16,7 @@ use crate::mailbox::Mailbox;
 use crate::record::{Bell, Changes, Record};
 use crate::state::StateDir;
 use crate::storage::Disk;
-use crate::storage::cache::{BLOCK, Cache};
+use crate::storage::cache::{Cache, keep_growing};
 use crate::storage::engine::{Engine, Settings};
 use crate::storage::room::Room;
 use anyhow::Result;
@@ -79,7 +79,7 @@ impl Exports {
         let cached = exports.iter().filter(|export| !export.disk.store().is_memory());
         let bytes = cached.map(|export| export.disk.image().sectors * SECTOR_SIZE as u64).sum();
         let cache = Arc::new(Cache::new(room.blocks(bytes)));
-        info!(bytes = cache.capacity() * BLOCK, "cache");
+        keep_growing(&cache)?;
         let settings = Settings { io_timeout: config.storage.io_timeout };
         Ok(Self { exports, cache, settings, bell, _state: state })
     }

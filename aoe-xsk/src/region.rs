@@ -111,6 +111,15 @@ impl Region {
         &self.pages
     }
 
+    /// Has the kernel never write it to its swap.
+    ///
+    /// # Errors
+    ///
+    /// Where no more memory may be locked.
+    pub fn lock(&self) -> std::io::Result<()> {
+        self.memory.lock()
+    }
+
     /// Keeps the memory mapped until the process ends.
     pub fn leak(&self) {
         std::mem::forget(Arc::clone(&self.memory));

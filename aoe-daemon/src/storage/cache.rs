@@ -1,14 +1,27 @@
-//! What was read of the disks, in memory, a block of 4 KiB at a time.
+//! Blocks of the disks in memory, 4 KiB each: what was read of them, and what is still to be written.
 //!
-//! The cache is cut into shards, each with a lock of its own, so that workers hardly ever meet. A
-//! hit holds its shard for as long as it takes to copy. What is thrown out is decided as S3-FIFO
-//! does: a block that comes in is on probation, and only what is asked for again there, or comes
-//! back soon after, gets among those that a scan can't drive out.
+//! A hit takes no lock: the block's chunk is looked up, pinned, and copied from. Everything else is
+//! done under the lock of one of the shards that the cache is cut into. What is thrown out is
+//! decided as S3-FIFO does: a block that comes in is on probation, and only what is asked for again
+//! there, or comes back soon after, gets among those that a scan can't drive out.
+//!
+//! The memory comes in arenas, each as soon as the ones before it are nearly full, so that a start
+//! takes no time and memory that is not needed stays with others.
 
+mod growth;
+mod index;
+mod pool;
+mod queue;
 mod shard;
 
-use shard::Shard;
+pub use growth::{Growth, keep_growing};
+
+use aoe_xsk::{Pages, Region};
+use index::Index;
+use pool::{Claimed, Pool};
+use shard::{Shard, Tables};
 use std::ops::Range;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Bytes of a block.
@@ -23,6 +36,8 @@ const LEAST_BLOCKS: usize = 64;
 const FEW_BLOCKS: u64 = 16;
 /// Bits of a [`BlockId`] that number the block; what is above names the store.
 const BLOCK_BITS: u32 = 48;
+/// Bytes of a sector.
+const SECTOR: usize = BLOCK / BLOCK_SECTORS as usize;
 
 /// A block of a file or device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -33,12 +48,32 @@ pub struct BlockId(u64);
 pub struct Sectors(u8);
 
 /// A block that is not in the cache yet.
-pub struct Fresh(Box<[u8; BLOCK]>);
+pub struct Fresh<'a> {
+    cache: &'a Cache,
+    chunk: Option<Claimed<'a>>,
+}
+
+/// Whether data that its disk does not have yet was taken on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Laid {
+    /// Its block had nothing of the kind.
+    First,
+    /// Its block is to be written anyway.
+    More,
+    /// There is no room.
+    NoRoom,
+}
 
 /// Blocks of all stores.
 pub struct Cache {
-    shards: Vec<Mutex<Shard>>,
+    tables: Tables,
+    shards: Box<[Mutex<Shard>]>,
     capacity: usize,
+    /// Chunks that it has memory for.
+    chunks: AtomicUsize,
+    /// Blocks of which something is newer than the disk's.
+    dirty: AtomicUsize,
+    growth: Growth,
 }
 
 impl BlockId {
@@ -56,6 +91,9 @@ impl BlockId {
 }
 
 impl Sectors {
+    /// None.
+    pub const NONE: Self = Self(0);
+
     /// Those of this range, within 0 to 8.
     pub const fn range(sectors: Range<usize>) -> Self {
         Self(((1_u16 << sectors.end) - 1) as u8 & !(((1_u16 << sectors.start) - 1) as u8))
@@ -66,30 +104,88 @@ impl Sectors {
         Self::range(0..count)
     }
 
-    const fn includes(self, others: Self) -> bool {
+    /// Whether there are none.
+    pub const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// Whether all of these are among them.
+    pub const fn includes(self, others: Self) -> bool {
         self.0 & others.0 == others.0
     }
 
-    const fn and(self, others: Self) -> Self {
+    /// They and others.
+    pub const fn and(self, others: Self) -> Self {
         Self(self.0 | others.0)
+    }
+
+    /// Those that are among others, too.
+    pub const fn within(self, others: Self) -> Self {
+        Self(self.0 & others.0)
+    }
+
+    /// Whether this one is among them.
+    pub const fn has(self, sector: usize) -> bool {
+        self.0 & 1 << sector != 0
+    }
+
+    /// Copies them from one block to another.
+    fn copy(self, from: &[u8; BLOCK], to: &mut [u8; BLOCK]) {
+        let (from, to) = (from.chunks_exact(SECTOR), to.chunks_exact_mut(SECTOR));
+        for (_, (from, to)) in from.zip(to).enumerate().filter(|(at, _)| self.has(*at)) {
+            to.copy_from_slice(from);
+        }
     }
 }
 
-impl Fresh {
+/// These sectors of a store by the blocks that they are in: each with its number, which sectors of
+/// it those are, and where its bytes are.
+pub fn pieces(sectors: &Range<u64>) -> impl Iterator<Item = (u64, Sectors, Range<usize>)> + use<> {
+    let Range { start, end } = *sectors;
+    (start / BLOCK_SECTORS..end.div_ceil(BLOCK_SECTORS)).map(move |block| {
+        let first = block * BLOCK_SECTORS;
+        let from = start.saturating_sub(first) as usize;
+        let until = (end - first).min(BLOCK_SECTORS) as usize;
+        (block, Sectors::range(from..until), from * SECTOR..until * SECTOR)
+    })
+}
+
+impl Fresh<'_> {
     /// What will be in it.
     pub fn bytes_mut(&mut self) -> &mut [u8; BLOCK] {
-        &mut self.0
+        let chunk = self.chunk.as_mut();
+        chunk.unwrap_or_else(|| unreachable!("it is taken only at its end")).bytes_mut()
+    }
+
+    /// Takes it in as this block, these sectors of which say something. What the cache has of the
+    /// block already stays.
+    pub fn install(mut self, id: BlockId, valid: Sectors) {
+        let Some(chunk) = self.chunk.take() else { return };
+        chunk.name(id);
+        self.cache.shard(id).install(&self.cache.tables, chunk, valid);
+    }
+}
+
+impl Drop for Fresh<'_> {
+    fn drop(&mut self) {
+        if let Some(chunk) = self.chunk.take() {
+            let id = chunk.header().id();
+            self.cache.shard(id).give(chunk.number());
+        }
     }
 }
 
 impl Cache {
-    /// A cache of at most so many blocks, none of which takes memory before it is needed.
+    /// A cache of at most so many blocks, which has memory for none of them yet.
     pub fn new(capacity: usize) -> Self {
-        let shards = (capacity / LEAST_BLOCKS).clamp(1, SHARDS);
-        let shard = || Mutex::new(Shard::new(capacity / shards));
+        let shards = 1 << (capacity / LEAST_BLOCKS).clamp(1, SHARDS).ilog2();
         Self {
-            shards: (0..shards).map(|_| shard()).collect(),
-            capacity: capacity / shards * shards,
+            tables: Tables { pool: Pool::new(capacity), index: Index::new(capacity) },
+            shards: (0..shards).map(|_| Mutex::default()).collect(),
+            capacity,
+            chunks: AtomicUsize::new(0),
+            dirty: AtomicUsize::new(0),
+            growth: Growth::default(),
         }
     }
 
@@ -98,47 +194,153 @@ impl Cache {
         self.capacity
     }
 
+    /// Blocks that it has memory for now.
+    pub fn chunks(&self) -> usize {
+        self.chunks.load(Ordering::Relaxed)
+    }
+
     /// Blocks that it holds.
     pub fn used(&self) -> usize {
         self.shards.iter().map(|shard| lock(shard).used()).sum()
     }
 
+    /// Blocks of which something is newer than the disk's.
+    pub fn dirty(&self) -> usize {
+        self.dirty.load(Ordering::Relaxed)
+    }
+
+    /// Who it asks for memory.
+    pub const fn growth(&self) -> &Growth {
+        &self.growth
+    }
+
     fn shard(&self, id: BlockId) -> MutexGuard<'_, Shard> {
-        lock(&self.shards[(id.mixed() >> 40) as usize % self.shards.len()])
+        // All blocks of one place in the index belong to one shard: it has more places than that.
+        lock(&self.shards[id.mixed() as usize & (self.shards.len() - 1)])
     }
 
     /// Whether any of the block is there.
     pub fn contains(&self, id: BlockId) -> bool {
-        self.shard(id).contains(id)
+        let _locked = self.shard(id);
+        self.tables.index.find(&self.tables.pool, id).is_some()
     }
 
-    /// Looks at a block, if these sectors of it are there.
+    /// Looks at a block, if these sectors of it are there. It may fail to find what is just being
+    /// changed: [`read_again`](Self::read_again) does not.
     pub fn read<R>(
         &self,
         id: BlockId,
         sectors: Sectors,
         look: impl FnOnce(&[u8; BLOCK]) -> R,
     ) -> Option<R> {
-        self.shard(id).read(id, sectors).map(look)
+        let Tables { pool, index } = &self.tables;
+        index.pin(pool, id, sectors).map(|pinned| look(pinned.bytes()))
     }
 
-    /// A block to be filled; `None` where there is no cache.
-    pub fn prepare(&self) -> Option<Fresh> {
-        (self.capacity > 0).then(|| Fresh(Box::new([0; BLOCK])))
+    /// The same, for who has found nothing.
+    pub fn read_again<R>(
+        &self,
+        id: BlockId,
+        sectors: Sectors,
+        look: impl FnOnce(&[u8; BLOCK]) -> R,
+    ) -> Option<R> {
+        let _locked = self.shard(id);
+        self.read(id, sectors, look)
     }
 
-    /// Takes a block in, these sectors of which say something, in the place of what there was of
-    /// it.
-    pub fn install(&self, id: BlockId, block: Fresh, valid: Sectors) {
-        self.shard(id).install(id, block.0, valid);
+    /// Has a look at those of these sectors of a block that are there. Returns which those are.
+    pub fn gather(
+        &self,
+        id: BlockId,
+        sectors: Sectors,
+        look: impl FnOnce(&[u8; BLOCK], Sectors),
+    ) -> Sectors {
+        let Tables { pool, index } = &self.tables;
+        let _locked = self.shard(id);
+        let number = index.find(pool, id);
+        let there = number.map_or(Sectors::NONE, |number| pool.header(number).valid());
+        let there = there.within(sectors);
+        if let Some(pinned) = number.and_then(|number| pool.pin(number, id, there)) {
+            look(pinned.bytes(), there);
+        }
+        there
+    }
+
+    /// A block to be filled; `None` where there is no room for it.
+    pub fn prepare(&self, id: BlockId) -> Option<Fresh<'_>> {
+        let chunk = self.claim(&mut self.shard(id))?;
+        // Where it goes if nothing comes of it.
+        chunk.name(id);
+        Some(Fresh { cache: self, chunk: Some(chunk) })
+    }
+
+    fn claim(&self, shard: &mut Shard) -> Option<Claimed<'_>> {
+        if shard.free() * 2 <= pool::ARENA_CHUNKS / self.shards.len() {
+            self.growth.ask();
+        }
+        shard.claim(&self.tables)
     }
 
     /// Changes these sectors of a block, if it is there.
-    pub fn update(&self, id: BlockId, sectors: Sectors, change: impl FnOnce(&mut [u8])) {
-        self.shard(id).update(id, sectors, change);
+    pub fn update(&self, id: BlockId, sectors: Sectors, change: impl Fn(&mut [u8; BLOCK])) {
+        self.shard(id).update(&self.tables, id, sectors, change);
     }
 
-    /// Throws out what there is of these blocks of a store.
+    /// Takes on these sectors of a block, which its disk does not have yet.
+    pub fn lay(&self, id: BlockId, sectors: Sectors, change: impl Fn(&mut [u8; BLOCK])) -> Laid {
+        let Tables { pool, index } = &self.tables;
+        let mut shard = self.shard(id);
+        let number = if let Some(number) = shard.update(&self.tables, id, sectors, &change) {
+            number
+        } else if index.find(pool, id).is_some() {
+            return Laid::NoRoom;
+        } else {
+            let Some(mut chunk) = self.claim(&mut shard) else { return Laid::NoRoom };
+            change(chunk.bytes_mut());
+            chunk.name(id);
+            let number = chunk.number();
+            shard.install(&self.tables, chunk, sectors);
+            number
+        };
+        let header = pool.header(number);
+        if !header.is_dirty() {
+            self.dirty.fetch_add(1, Ordering::Relaxed);
+        }
+        let before = header.dirty.get();
+        header.dirty.set(before.and(sectors));
+        if before.is_empty() { Laid::First } else { Laid::More }
+    }
+
+    /// Takes what is dirty of a block for writing: has a look at it, at which sectors those are,
+    /// and at which are there. Until [`settle`](Self::settle) the block stays.
+    pub fn take_dirty(&self, id: BlockId, look: impl FnOnce(&[u8; BLOCK], Sectors, Sectors)) {
+        let Tables { pool, index } = &self.tables;
+        let _locked = self.shard(id);
+        let Some(number) = index.find(pool, id) else { return };
+        let header = pool.header(number);
+        let (dirty, valid) = (header.dirty.take(), header.valid());
+        header.writing.set(header.writing.get().and(dirty));
+        if let Some(pinned) = pool.pin(number, id, dirty) {
+            look(pinned.bytes(), dirty, valid);
+        }
+    }
+
+    /// What was taken of a block is written, or is not and is dirty again.
+    pub fn settle(&self, id: BlockId, written: bool) {
+        let Tables { pool, index } = &self.tables;
+        let _locked = self.shard(id);
+        let Some(number) = index.find(pool, id) else { return };
+        let header = pool.header(number);
+        let taken = header.writing.take();
+        if !written {
+            header.dirty.set(header.dirty.get().and(taken));
+        }
+        if !taken.is_empty() && !header.is_dirty() {
+            self.dirty.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Throws out what there is of these blocks of a store, but for what is dirty.
     pub fn forget(&self, store: u16, blocks: Range<u64>) {
         // The last block that a number can name, of which there never is one.
         let last = (1 << BLOCK_BITS) - 1;
@@ -146,12 +348,35 @@ impl Cache {
         if blocks.end - blocks.start <= FEW_BLOCKS {
             for block in blocks {
                 let id = BlockId::new(store, block);
-                self.shard(id).forget(id);
+                self.shard(id).forget(&self.tables, id);
             }
         } else {
             let range = BlockId::new(store, blocks.start)..BlockId::new(store, blocks.end);
-            self.shards.iter().for_each(|shard| lock(shard).forget_all(&range));
+            self.shards.iter().for_each(|shard| lock(shard).forget_all(&self.tables, &range));
         }
+    }
+
+    /// Takes on more memory. Returns the pages that it got; `None` where it has as much as it may.
+    ///
+    /// # Errors
+    ///
+    /// Where there is none.
+    pub fn grow(&self) -> Result<Option<Pages>, aoe_xsk::Error> {
+        let chunks = (self.capacity - self.chunks()).min(pool::ARENA_CHUNKS);
+        if chunks == 0 {
+            return Ok(None);
+        }
+        let region = Region::map(chunks * BLOCK)?;
+        // What the kernel would write to its swap is faster on the disk that it is from.
+        let _ = region.lock();
+        let pages = region.pages().clone();
+        let mut shards: Vec<_> = self.shards.iter().map(lock).collect();
+        for (at, number) in self.tables.pool.add(region).enumerate() {
+            let of = shards.len();
+            shards[at % of].add(number);
+        }
+        self.chunks.fetch_add(chunks, Ordering::Relaxed);
+        Ok(Some(pages))
     }
 }
 
@@ -160,108 +385,4 @@ fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-    use std::collections::HashMap;
-
-    fn put(cache: &Cache, id: BlockId, fill: u8) {
-        let mut block = cache.prepare().unwrap();
-        block.bytes_mut().fill(fill);
-        cache.install(id, block, Sectors::first(8));
-    }
-
-    fn is_hit(cache: &Cache, block: u64) -> bool {
-        cache.read(BlockId::new(0, block), Sectors::first(8), |_| ()).is_some()
-    }
-
-    #[test]
-    fn ranges_are_bits() {
-        assert_eq!(Sectors::range(0..8), Sectors(0xFF));
-        assert_eq!(Sectors::range(1..3), Sectors(0b110));
-        assert_eq!(Sectors::first(1), Sectors(1));
-        assert_eq!(Sectors::range(8..8), Sectors(0));
-    }
-
-    /// Once through everything, ten times as much as fits, must not drive out what is in use.
-    #[test]
-    fn a_scan_leaves_the_hot_set() {
-        let cache = Cache::new(4096);
-        let hot = 0..2048;
-        for _ in 0..4 {
-            for block in hot.clone() {
-                if !is_hit(&cache, block) {
-                    put(&cache, BlockId::new(0, block), 1);
-                }
-            }
-        }
-        let rate = || hot.clone().filter(|block| is_hit(&cache, *block)).count() * 100 / 2048;
-        let before = rate();
-        for block in 100_000..140_960 {
-            assert!(!is_hit(&cache, block));
-            put(&cache, BlockId::new(0, block), 2);
-        }
-        let after = rate();
-        assert!(before == 100 && after >= 90, "{before} % before the scan, {after} % after it");
-        assert_eq!(cache.used(), cache.capacity());
-    }
-
-    #[test]
-    fn without_room_nothing_is_kept() {
-        let cache = Cache::new(0);
-        assert!(cache.prepare().is_none());
-        assert!(!is_hit(&cache, 1));
-        cache.forget(0, 0..u64::MAX);
-    }
-
-    proptest! {
-        /// Whatever is found is what was put there last; nothing that was thrown out is found.
-        #[test]
-        fn hits_are_true(
-            capacity in 1_usize..300,
-            steps in prop::collection::vec((0_u8..5, 0_u64..400, 0_usize..8, 1_usize..9), 1..1500),
-        ) {
-            let cache = Cache::new(capacity);
-            let mut model: HashMap<u64, [Option<u8>; 8]> = HashMap::new();
-            for (number, (what, block, first, count)) in steps.into_iter().enumerate() {
-                let id = BlockId::new((block % 2) as u16, block);
-                let sectors = first..(first + count).min(8);
-                let fill = number as u8;
-                match what {
-                    0 => {
-                        let mut fresh = cache.prepare().unwrap();
-                        fresh.bytes_mut().fill(fill);
-                        cache.install(id, fresh, Sectors::first(sectors.end));
-                        let filled = |at| (at < sectors.end).then_some(fill);
-                        model.insert(block, std::array::from_fn(filled));
-                    }
-                    1 => {
-                        cache.update(id, Sectors::range(sectors.clone()), |bytes| {
-                            bytes[sectors.start * 512..sectors.end * 512].fill(fill);
-                        });
-                        if let Some(known) = model.get_mut(&block) {
-                            known[sectors].fill(Some(fill));
-                        }
-                    }
-                    2 => {
-                        let blocks = block..block + count as u64 * 60;
-                        cache.forget((block % 2) as u16, blocks.clone());
-                        model.retain(|at, _| !(blocks.contains(at) && at % 2 == block % 2));
-                    }
-                    _ => {
-                        let seen = cache.read(id, Sectors::range(sectors.clone()), |bytes| {
-                            sectors.clone().map(|at| bytes[at * 512 + 7]).collect::<Vec<_>>()
-                        });
-                        if let Some(seen) = seen {
-                            let known = model.get(&block).copied().unwrap_or_default();
-                            for (at, byte) in sectors.zip(seen) {
-                                prop_assert_eq!(known[at], Some(byte));
-                            }
-                        }
-                    }
-                }
-                prop_assert!(cache.used() <= capacity);
-            }
-        }
-    }
-}
+mod tests;

@@ -81,8 +81,19 @@ impl Room {
 /// Bytes of memory that could be had without swapping, as the kernel reckons; none where it does
 /// not tell.
 fn available() -> u64 {
+    meminfo("MemAvailable:")
+}
+
+/// Whether a cache that was promised memory may have some of it now, whatever other programs have
+/// taken since.
+pub fn has_to_spare() -> bool {
+    available() >= meminfo("MemTotal:") / (2 * KEPT)
+}
+
+/// Bytes, by the name of their line.
+fn meminfo(name: &str) -> u64 {
     let text = fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"));
+    let line = text.lines().find_map(|line| line.strip_prefix(name));
     let number = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
     number.unwrap_or(0) * 1024
 }

@@ -1,32 +1,36 @@
 //! A part of the cache, and what has to leave it.
 
+use super::index::Index;
+use super::pool::{Claimed, MOST_HITS, Number, Pool};
+use super::queue::Queue;
 use super::{BLOCK, BlockId, Sectors};
-use hashbrown::{HashMap, HashSet};
+use hashbrown::HashSet;
 use std::collections::VecDeque;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::ops::Range;
+use std::sync::atomic::Ordering;
 
-/// How often a block was asked for is counted up to this.
-const MOST_HITS: u8 = 3;
+/// What all shards have in common.
+pub(super) struct Tables {
+    pub(super) pool: Pool,
+    pub(super) index: Index,
+}
 
 /// Blocks in two queues. Those that leave `probation` without having been asked for again leave
 /// the cache; a while longer their names are `ghosts`, and who is named there when it comes in is
 /// `settled` at once.
+#[derive(Default)]
 pub(super) struct Shard {
-    blocks: HashMap<BlockId, Slot, BuildHasherDefault<Mixed>>,
-    probation: VecDeque<BlockId>,
-    settled: VecDeque<BlockId>,
+    free: Vec<Number>,
+    /// Empty, and free as soon as nobody reads them any more.
+    retired: Vec<Number>,
+    probation: Queue,
+    settled: Queue,
     ghosts: HashSet<BlockId, BuildHasherDefault<Mixed>>,
     /// The ghosts in their order, with some that are none any more.
     departed: VecDeque<BlockId>,
-    capacity: usize,
-}
-
-struct Slot {
-    bytes: Box<[u8; BLOCK]>,
-    valid: Sectors,
-    hits: u8,
-    is_settled: bool,
+    /// Chunks that are in its hands.
+    chunks: usize,
 }
 
 /// Hashes a block by mixing its bits.
@@ -48,92 +52,199 @@ impl Hasher for Mixed {
 }
 
 impl Shard {
-    pub(super) fn new(capacity: usize) -> Self {
-        let (blocks, probation, settled, ghosts, departed) = Default::default();
-        Self { blocks, probation, settled, ghosts, departed, capacity }
+    /// Blocks that it holds.
+    pub(super) const fn used(&self) -> usize {
+        self.probation.len() + self.settled.len()
     }
 
-    pub(super) fn used(&self) -> usize {
-        self.blocks.len()
+    /// Chunks that hold nothing.
+    pub(super) const fn free(&self) -> usize {
+        self.free.len()
     }
 
-    pub(super) fn contains(&self, id: BlockId) -> bool {
-        self.blocks.contains_key(&id)
+    /// Takes on a new chunk.
+    pub(super) fn add(&mut self, number: Number) {
+        self.chunks += 1;
+        self.free.push(number);
     }
 
-    pub(super) fn read(&mut self, id: BlockId, sectors: Sectors) -> Option<&[u8; BLOCK]> {
-        let slot = self.blocks.get_mut(&id).filter(|slot| slot.valid.includes(sectors))?;
-        if slot.hits < MOST_HITS {
-            slot.hits += 1;
+    /// Takes back a chunk that is empty, or will be when those who read it are done.
+    pub(super) fn give(&mut self, number: Number) {
+        self.retired.push(number);
+    }
+
+    /// A chunk for something new; `None` where all are in use or dirty.
+    pub(super) fn claim<'a>(&mut self, tables: &'a Tables) -> Option<Claimed<'a>> {
+        let Tables { pool, .. } = tables;
+        if let Some(claimed) = self.free.pop().and_then(|number| pool.claim(number)) {
+            return Some(claimed);
         }
-        Some(&slot.bytes)
+        for at in 0..self.retired.len() {
+            if let Some(claimed) = pool.claim(self.retired[at]) {
+                self.retired.swap_remove(at);
+                return Some(claimed);
+            }
+        }
+        self.evict(tables)
     }
 
-    pub(super) fn install(&mut self, id: BlockId, bytes: Box<[u8; BLOCK]>, valid: Sectors) {
-        if let Some(slot) = self.blocks.get_mut(&id) {
-            (slot.bytes, slot.valid) = (bytes, valid);
+    /// Puts a chunk in its place, which has been named, with these sectors. What the block had
+    /// before is newer where it says something.
+    pub(super) fn install(&mut self, tables: &Tables, mut new: Claimed<'_>, valid: Sectors) {
+        let Tables { pool, index } = tables;
+        let header = new.header();
+        let Some(old) = index.find(pool, header.id()) else {
+            self.settle_in(tables, &new);
+            new.publish(valid);
+            return;
+        };
+        let known = pool.header(old).valid();
+        if known.includes(valid) {
+            self.give(new.number());
             return;
         }
-        if self.capacity == 0 {
-            return;
+        if let Some(pinned) = pool.pin(old, header.id(), known) {
+            known.copy(pinned.bytes(), new.bytes_mut());
         }
-        while self.blocks.len() >= self.capacity {
-            self.evict();
-        }
-        let is_settled = self.ghosts.remove(&id);
-        self.blocks.insert(id, Slot { bytes, valid, hits: 0, is_settled });
-        if is_settled { &mut self.settled } else { &mut self.probation }.push_back(id);
+        self.replace(tables, old, &new);
+        new.publish(known.and(valid));
     }
 
-    pub(super) fn update(&mut self, id: BlockId, sectors: Sectors, change: impl FnOnce(&mut [u8])) {
-        if let Some(slot) = self.blocks.get_mut(&id) {
-            change(&mut slot.bytes[..]);
-            slot.valid = slot.valid.and(sectors);
+    /// Takes a chunk of a block that was not there on.
+    fn settle_in(&mut self, tables: &Tables, new: &Claimed<'_>) {
+        let header = new.header();
+        header.dirty.set(Sectors::NONE);
+        header.writing.set(Sectors::NONE);
+        let is_settled = self.ghosts.remove(&header.id());
+        self.push(tables, new.number(), is_settled);
+        tables.index.link(&tables.pool, new.number());
+    }
+
+    fn push(&mut self, tables: &Tables, number: Number, settled: bool) {
+        tables.pool.header(number).is_settled.store(settled, Ordering::Relaxed);
+        if settled { &mut self.settled } else { &mut self.probation }.push(&tables.pool, number);
+    }
+
+    /// Puts a chunk in the place of another one of the same block.
+    fn replace(&mut self, tables: &Tables, old: Number, new: &Claimed<'_>) {
+        let header = tables.pool.header(old);
+        new.header().dirty.set(header.dirty.take());
+        new.header().writing.set(header.writing.take());
+        let is_settled = header.is_settled.load(Ordering::Relaxed);
+        self.drop_chunk(tables, old);
+        self.push(tables, new.number(), is_settled);
+        tables.index.link(&tables.pool, new.number());
+    }
+
+    /// Takes a chunk out of everything.
+    fn drop_chunk(&mut self, tables: &Tables, number: Number) {
+        let header = tables.pool.header(number);
+        header.empty();
+        let is_settled = header.is_settled.load(Ordering::Relaxed);
+        if is_settled { &mut self.settled } else { &mut self.probation }
+            .remove(&tables.pool, number);
+        tables.index.unlink(&tables.pool, number);
+        self.give(number);
+    }
+
+    /// Changes these sectors of a block, if it is there. Where that can't be done it is dropped,
+    /// but for a block of which something is dirty.
+    ///
+    /// Returns the chunk that has it now; `None` where it was not there, or not changed.
+    pub(super) fn update(
+        &mut self,
+        tables: &Tables,
+        id: BlockId,
+        sectors: Sectors,
+        change: impl Fn(&mut [u8; BLOCK]),
+    ) -> Option<Number> {
+        let Tables { pool, index } = tables;
+        let number = index.find(pool, id)?;
+        if let Some(mut claimed) = pool.claim(number) {
+            change(claimed.bytes_mut());
+            let valid = claimed.valid().and(sectors);
+            claimed.publish(valid);
+            return Some(number);
+        }
+        // Somebody reads it: they keep what they read.
+        let header = pool.header(number);
+        let valid = header.valid();
+        let old = pool.pin(number, id, valid);
+        let (Some(old), Some(mut new)) = (old, self.claim(tables)) else {
+            if !header.is_dirty() {
+                self.forget(tables, id);
+            }
+            return None;
+        };
+        new.bytes_mut().copy_from_slice(old.bytes());
+        drop(old);
+        change(new.bytes_mut());
+        new.name(id);
+        self.replace(tables, number, &new);
+        let number = new.number();
+        new.publish(valid.and(sectors));
+        Some(number)
+    }
+
+    /// Drops what there is of a block, but for what is dirty.
+    pub(super) fn forget(&mut self, tables: &Tables, id: BlockId) {
+        let Some(number) = tables.index.find(&tables.pool, id) else { return };
+        let header = tables.pool.header(number);
+        if header.is_dirty() {
+            header.leave(header.unsaved());
+        } else {
+            self.drop_chunk(tables, number);
         }
     }
 
-    pub(super) fn forget(&mut self, id: BlockId) {
-        if let Some(slot) = self.blocks.remove(&id) {
-            let queue = if slot.is_settled { &mut self.settled } else { &mut self.probation };
-            queue.retain(|other| *other != id);
+    /// The same for all of these.
+    pub(super) fn forget_all(&mut self, tables: &Tables, ids: &Range<BlockId>) {
+        for is_settled in [false, true] {
+            for _ in 0..if is_settled { &self.settled } else { &self.probation }.len() {
+                let queue = if is_settled { &mut self.settled } else { &mut self.probation };
+                let Some(number) = queue.pop(&tables.pool) else { break };
+                queue.push(&tables.pool, number);
+                let id = tables.pool.header(number).id();
+                if ids.contains(&id) {
+                    self.forget(tables, id);
+                }
+            }
         }
-    }
-
-    pub(super) fn forget_all(&mut self, ids: &Range<BlockId>) {
-        self.blocks.retain(|id, _| !ids.contains(id));
-        self.probation.retain(|id| !ids.contains(id));
-        self.settled.retain(|id| !ids.contains(id));
     }
 
     /// Throws one block out.
-    fn evict(&mut self) {
-        // Probation has a tenth of the room.
-        while self.probation.len() * 10 > self.capacity || self.settled.is_empty() {
-            let Some(id) = self.probation.pop_front() else { return };
-            let Some(slot) = self.blocks.get_mut(&id) else { continue };
-            if slot.hits > 0 {
-                (slot.hits, slot.is_settled) = (0, true);
-                self.settled.push_back(id);
+    fn evict<'a>(&mut self, tables: &'a Tables) -> Option<Claimed<'a>> {
+        let Tables { pool, index } = tables;
+        // Once around for every time that all of them may have been asked for, and to move.
+        for _ in 0..self.used() * (MOST_HITS as usize + 2) {
+            // Probation has a tenth of the room.
+            let on_probation = self.probation.len() * 10 > self.chunks || self.settled.is_empty();
+            let queue = if on_probation { &mut self.probation } else { &mut self.settled };
+            let number = queue.pop(pool)?;
+            let header = pool.header(number);
+            let hits = header.hits();
+            let claimed = (hits == 0 && !header.is_dirty()).then(|| pool.claim(number)).flatten();
+            let Some(claimed) = claimed else {
+                // Once more around for every time that it was asked for.
+                header.cool(if on_probation { 0 } else { hits.saturating_sub(1) });
+                self.push(tables, number, true);
                 continue;
+            };
+            index.unlink(pool, number);
+            if on_probation {
+                self.remember(header.id());
             }
-            self.blocks.remove(&id);
-            while self.departed.len() >= self.capacity {
-                let Some(oldest) = self.departed.pop_front() else { break };
-                self.ghosts.remove(&oldest);
-            }
-            self.ghosts.insert(id);
-            self.departed.push_back(id);
-            return;
+            return Some(claimed);
         }
-        while let Some(id) = self.settled.pop_front() {
-            let Some(slot) = self.blocks.get_mut(&id) else { continue };
-            if slot.hits == 0 {
-                self.blocks.remove(&id);
-                return;
-            }
-            // Once more around for every time that it was asked for.
-            slot.hits -= 1;
-            self.settled.push_back(id);
+        None
+    }
+
+    fn remember(&mut self, id: BlockId) {
+        while self.departed.len() >= self.chunks {
+            let Some(oldest) = self.departed.pop_front() else { break };
+            self.ghosts.remove(&oldest);
         }
+        self.ghosts.insert(id);
+        self.departed.push_back(id);
     }
 }

@@ -1,6 +1,6 @@
 //! Reading: from the cache, or in whole blocks that then go there.
 
-use super::super::cache::{BLOCK, BLOCK_SECTORS, BlockId, Cache, Sectors as Valid};
+use super::super::cache::{BLOCK, BlockId, Cache, Sectors as Valid, pieces};
 use super::super::disk::Disk;
 use super::super::operation::{Done, Kind, Operation, Purpose};
 use super::super::order::{FILL_BLOCKS, FillId, bits};
@@ -25,14 +25,14 @@ pub(super) struct Fill {
 impl Engine {
     /// Does a read at once, if that takes no waiting.
     pub(super) fn read_now(&self, export: usize, job: &mut Job, range: Range) -> Option<Outcome> {
-        read_at_once(&self.cache, &self.disks[export], job, range)
+        read_at_once(&self.cache, &self.disks[export], job, range, Look::First)
     }
 
     /// The same for a request that is parked.
     pub(super) fn read_parked(&mut self, key: usize, range: Range) -> Option<Outcome> {
         let parked = &mut self.parked[key];
         let What::Job(job) = &mut parked.what else { return None };
-        read_at_once(&self.cache, &self.disks[parked.export], job, range)
+        read_at_once(&self.cache, &self.disks[parked.export], job, range, Look::Again)
     }
 
     /// Hands the reads that have come together over to the disk, neighbours as one.
@@ -233,46 +233,54 @@ impl Engine {
             if spoiled & 1 << at != 0 {
                 continue;
             }
-            let Some(mut chunk) = self.cache.prepare() else { break };
-            chunk.bytes_mut()[..data.len()].copy_from_slice(data);
-            let valid = Valid::first(data.len() / SECTOR_SIZE);
-            fresh[at] = Some((chunk, valid));
+            let id = BlockId::new(store.number(), first + at as u64);
+            let Some(mut block) = self.cache.prepare(id) else { continue };
+            block.bytes_mut()[..data.len()].copy_from_slice(data);
+            fresh[at] = Some((block, id, Valid::first(data.len() / SECTOR_SIZE)));
         }
         let mut order = store.order();
         let spoiled = order.end_fill(id);
         for (at, fresh) in fresh.into_iter().enumerate() {
             // Under the lock: a write that comes now finds it in the cache.
-            if let Some((chunk, valid)) = fresh.filter(|_| spoiled & 1 << at == 0) {
-                let block = BlockId::new(store.number(), first + at as u64);
-                self.cache.install(block, chunk, valid);
+            if let Some((block, id, valid)) = fresh.filter(|_| spoiled & 1 << at == 0) {
+                block.install(id, valid);
             }
         }
     }
 }
 
+/// How well the cache is searched.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Look {
+    /// Without a lock, which may miss what is just being changed.
+    First,
+    /// Once more, with one.
+    Again,
+}
+
 /// Reads from memory or from the cache; `None` where that would have to wait.
-fn read_at_once(cache: &Cache, disk: &Disk, job: &mut Job, range: Range) -> Option<Outcome> {
+fn read_at_once(
+    cache: &Cache,
+    disk: &Disk,
+    job: &mut Job,
+    range: Range,
+    look: Look,
+) -> Option<Outcome> {
     if disk.store().is_memory() {
         return Some(transfer::read(disk, job, range));
     }
-    read_cached(cache, disk, job, range).then_some(Ok(()))
-}
-
-/// Copies a read's sectors from the cache, if all of them are there.
-fn read_cached(cache: &Cache, disk: &Disk, job: &mut Job, range: Range) -> bool {
-    let sectors = disk.range(range);
-    let (mut at, mut to) = (sectors.start, job.request.data_offset());
-    while at < sectors.end {
-        let (block, from) = (at / BLOCK_SECTORS, at % BLOCK_SECTORS);
-        let until = (sectors.end - block * BLOCK_SECTORS).min(BLOCK_SECTORS);
-        let bytes = from as usize * SECTOR_SIZE..until as usize * SECTOR_SIZE;
-        let id = BlockId::new(disk.store().number(), block);
-        let valid = Valid::range(from as usize..until as usize);
-        let (packet, length) = (&mut job.packet, bytes.len());
-        if cache.read(id, valid, |block| packet.copy_in(to, &block[bytes])).is_none() {
-            return false;
-        }
-        (at, to) = (block * BLOCK_SECTORS + until, to + length);
-    }
-    true
+    let number = disk.store().number();
+    let mut to = job.request.data_offset();
+    let is_there = pieces(&disk.range(range)).all(|(block, sectors, bytes)| {
+        let id = BlockId::new(number, block);
+        let length = bytes.len();
+        let copy = |block: &[u8; BLOCK]| job.packet.copy_in(to, &block[bytes]);
+        let found = match look {
+            Look::First => cache.read(id, sectors, copy),
+            Look::Again => cache.read_again(id, sectors, copy),
+        };
+        to += length;
+        found.is_some()
+    });
+    is_there.then_some(Ok(()))
 }

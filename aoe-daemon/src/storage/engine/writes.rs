@@ -1,7 +1,7 @@
 //! Writing: neighbours as one, one flush for all that is on the disk by then, and only then the
 //! cache and the answer.
 
-use super::super::cache::{BLOCK_SECTORS, BlockId, Sectors as Valid};
+use super::super::cache::{BLOCK_SECTORS, BlockId, pieces};
 use super::super::helper::Chore;
 use super::super::operation::{Done, Kind, Operation, Purpose};
 use super::super::order::Sectors;
@@ -292,18 +292,13 @@ impl Engine {
         };
         let Asked::Write(range) = job.request.operation else { return };
         let disk = &self.disks[parked.export];
-        let sectors = disk.range(range);
-        let (mut at, mut from) = (sectors.start, job.request.data_offset());
-        while at < sectors.end {
-            let block = at / BLOCK_SECTORS;
-            let first = (at % BLOCK_SECTORS) as usize;
-            let until = (sectors.end - block * BLOCK_SECTORS).min(BLOCK_SECTORS) as usize;
-            let bytes = first * SECTOR_SIZE..until * SECTOR_SIZE;
-            let length = bytes.len();
+        let mut from = job.request.data_offset();
+        for (block, sectors, bytes) in pieces(&disk.range(range)) {
             let id = BlockId::new(disk.store().number(), block);
-            let copy = |block: &mut [u8]| job.packet.copy_out(from, &mut block[bytes]);
-            self.cache.update(id, Valid::range(first..until), copy);
-            (at, from) = (block * BLOCK_SECTORS + until as u64, from + length);
+            self.cache.update(id, sectors, |block| {
+                job.packet.copy_out(from, &mut block[bytes.clone()]);
+            });
+            from += bytes.len();
         }
     }
 
