@@ -7,7 +7,7 @@ use aoe_common::wire::ata::{AtaHeader, aflag, opcode};
 use aoe_common::wire::{
     ATA_FRAME_HEADER, AoeHeader, ETHER_TYPE_AOE, EthernetHeader, MIN_FRAME, Mac, VERSION, command,
 };
-use aoe_daemon::config::{Config, ExportConfig, Mode, StorageConfig};
+use aoe_daemon::config::{Config, ExportConfig, HugePages, Mode, StorageConfig};
 use aoe_daemon::exports::{Exports, Offer, Targets};
 use aoe_daemon::target::{Port, Step};
 use criterion::{BenchmarkId, Criterion};
@@ -46,6 +46,7 @@ fn exports(count: usize, directory: &Path) -> Arc<Exports> {
         control: directory.join("control"),
         state_dir: directory.join("state"),
         announce_every: None,
+        huge_pages: HugePages::Use,
         storage: StorageConfig::default(),
     };
     Arc::new(Exports::open(&config).expect("the exports open"))

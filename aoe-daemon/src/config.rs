@@ -25,6 +25,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use toml::Spanned;
 
+pub use aoe_xsk::HugePages;
 pub use cli::{
     CONFIG_FILE, CONTROL_SOCKET, CheckArgs, ClearArgs, Cli, Command, STATE_DIR, ServeArgs,
     StatusArgs, usage_error,
@@ -119,6 +120,8 @@ pub struct Config {
     pub state_dir: PathBuf,
     /// Time between repeated announcements; none are repeated where `None`.
     pub announce_every: Option<Duration>,
+    /// What all buffers are on.
+    pub huge_pages: HugePages,
     /// How disks are read and written.
     pub storage: StorageConfig,
 }
@@ -168,6 +171,7 @@ impl Config {
             control: args.control.or(file.control).unwrap_or_else(|| CONTROL_SOCKET.into()),
             state_dir: args.state_dir.or(file.state_dir).unwrap_or_else(|| STATE_DIR.into()),
             announce_every: args.announce_every.map(Duration::from_secs).or(file.announce_every),
+            huge_pages: args.hugepages.or(file.huge_pages).unwrap_or_default(),
             storage: StorageConfig {
                 cache: args.cache.or(file.cache).unwrap_or(usual.cache),
                 io_timeout: args

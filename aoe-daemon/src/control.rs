@@ -7,10 +7,10 @@ mod socket;
 
 pub use socket::{Clear, ask_status, clear};
 
-use crate::config::{Config, InterfacePattern, Mode};
+use crate::config::{Config, InterfacePattern};
 use crate::exports::Exports;
 use crate::link::{Link, LinkMonitor};
-use crate::port::Port;
+use crate::port::{Port, Settings};
 use crate::record::Changes;
 use anyhow::{Context, Result};
 use report::{Counts, ExportReport, Report, add_counts};
@@ -113,7 +113,7 @@ async fn tick(interval: &mut Option<Interval>) {
 struct Daemon {
     started: Instant,
     exports: Arc<Exports>,
-    mode: Mode,
+    settings: Settings,
     /// Interfaces that are waited for where they are gone.
     named: Vec<String>,
     /// What was counted on those that are not.
@@ -136,16 +136,16 @@ impl Daemon {
         let exports = Arc::new(Exports::open(config)?);
         let (patterns, names): (Vec<_>, Vec<_>) =
             config.interfaces.iter().cloned().partition(InterfacePattern::is_pattern);
-        let mode = config.mode;
+        let settings = Settings { mode: config.mode, huge_pages: config.huge_pages };
         let named: Vec<String> = names.iter().map(ToString::to_string).collect();
         let mut ports = Vec::with_capacity(named.len());
         for name in &named {
-            ports.push(Port::start(name, mode, &exports)?);
+            ports.push(Port::start(name, settings, &exports)?);
         }
         let mut daemon = Self {
             started,
             exports,
-            mode,
+            settings,
             named,
             departed: Counts::new(),
             patterns,
@@ -201,7 +201,7 @@ impl Daemon {
         for name in names {
             let is_wanted = self.patterns.iter().any(|pattern| pattern.matches(&name));
             if is_wanted && self.ports.iter().all(|port| port.name() != name) {
-                self.ports.push(Port::attend(&name, self.mode, &self.exports));
+                self.ports.push(Port::attend(&name, self.settings, &self.exports));
             }
         }
     }

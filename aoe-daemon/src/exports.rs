@@ -78,9 +78,10 @@ impl Exports {
         let exports = opening::open(config, &state, &bell)?;
         let cached = exports.iter().filter(|export| !export.disk.store().is_memory());
         let bytes = cached.map(|export| export.disk.image().sectors * SECTOR_SIZE as u64).sum();
-        let cache = Arc::new(Cache::new(room.blocks(bytes)));
+        let cache = Arc::new(Cache::new(room.blocks(bytes), config.huge_pages));
         keep_growing(&cache)?;
-        let settings = Settings { io_timeout: config.storage.io_timeout };
+        let settings =
+            Settings { io_timeout: config.storage.io_timeout, huge_pages: config.huge_pages };
         Ok(Self { exports, cache, settings, bell, _state: state })
     }
 

@@ -6,7 +6,7 @@ mod ladder;
 
 pub use facts::{Facts, FactsView};
 
-use crate::config::Mode;
+use crate::config::{HugePages, Mode};
 use crate::control::report::{Counts, InterfaceReport, add_counts};
 use crate::exports::{Exports, Offer};
 use crate::link::{Link, LinkError};
@@ -18,10 +18,19 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tracing::{info, warn};
 
+/// How all ports receive.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// How frames get from the network card to the daemon.
+    pub mode: Mode,
+    /// What they are on.
+    pub huge_pages: HugePages,
+}
+
 /// One interface, served or waited for.
 pub struct Port {
     name: String,
-    mode: Mode,
+    settings: Settings,
     offer: Arc<Offer>,
     /// As it was when last looked at.
     link: Option<Link>,
@@ -52,9 +61,9 @@ impl Port {
     /// # Errors
     ///
     /// Where there is no such interface, or it can't be served as it is. One line that says why.
-    pub fn start(name: &str, mode: Mode, exports: &Arc<Exports>) -> Result<Self> {
+    pub fn start(name: &str, settings: Settings, exports: &Arc<Exports>) -> Result<Self> {
         let link = Link::by_name(name)?;
-        let mut port = Self::new(name, mode, exports);
+        let mut port = Self::new(name, settings, exports);
         let is_busy = |failure: &Failure| matches!(failure, Failure::Busy(_));
         while_busy(name, is_busy, || port.bring_up(link.clone()))
             .map_err(|failure| anyhow!("{name}: {failure}"))?;
@@ -63,16 +72,16 @@ impl Port {
 
     /// Starts to serve an interface as far as that works, and to wait for it where it does not. To
     /// be called within a tokio runtime.
-    pub fn attend(name: &str, mode: Mode, exports: &Arc<Exports>) -> Self {
-        let mut port = Self::new(name, mode, exports);
+    pub fn attend(name: &str, settings: Settings, exports: &Arc<Exports>) -> Self {
+        let mut port = Self::new(name, settings, exports);
         port.refresh();
         port
     }
 
-    fn new(name: &str, mode: Mode, exports: &Arc<Exports>) -> Self {
+    fn new(name: &str, settings: Settings, exports: &Arc<Exports>) -> Self {
         Self {
             name: name.to_owned(),
-            mode,
+            settings,
             offer: Arc::new(Offer::on(name, exports)),
             link: None,
             state: State::Stopped,
@@ -89,7 +98,7 @@ impl Port {
             self.wait(format!("the interface is down: ip link set {} up", self.name));
             return Ok(());
         }
-        let running = Running::start(&link, self.mode, &self.offer)?;
+        let running = Running::start(&link, self.settings, &self.offer)?;
         self.receiving = Some(running.mode());
         self.state = State::Running(Box::new(running));
         Ok(())

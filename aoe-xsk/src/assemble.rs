@@ -74,11 +74,16 @@ mod tests {
     use super::*;
     use crate::book::Owner;
     use crate::chunk::CHUNK_SIZE;
+    use crate::region::HugePages;
 
     const CONTINUED: u32 = libc::XDP_PKT_CONTD;
 
     fn descriptor(addr: u64, len: u32, options: u32) -> libc::xdp_desc {
         libc::xdp_desc { addr, len, options }
+    }
+
+    fn umem(chunks: u32) -> Umem {
+        Umem::new(chunks, HugePages::Use).unwrap()
     }
 
     /// Lends a chunk and lets it arrive.
@@ -94,7 +99,7 @@ mod tests {
 
     #[test]
     fn a_packet_of_three_descriptors_is_one_packet() {
-        let (mut umem, mut assembler) = (Umem::new(8).unwrap(), Assembler::new());
+        let (mut umem, mut assembler) = (umem(8), Assembler::new());
         assert!(arrive(&mut assembler, &mut umem, 3620, CONTINUED).is_none());
         assert!(arrive(&mut assembler, &mut umem, 3620, CONTINUED).is_none());
         assert_eq!(umem.census().assembly, 2);
@@ -107,7 +112,7 @@ mod tests {
 
     #[test]
     fn an_oversized_packet_is_skipped_to_its_end() {
-        let (mut umem, mut assembler) = (Umem::new(8).unwrap(), Assembler::new());
+        let (mut umem, mut assembler) = (umem(8), Assembler::new());
         for _ in 0..6 {
             assert!(arrive(&mut assembler, &mut umem, 3620, CONTINUED).is_none());
         }
@@ -121,7 +126,7 @@ mod tests {
 
     #[test]
     fn descriptors_that_are_not_ours_spoil_their_packet_only() {
-        let (mut umem, mut assembler) = (Umem::new(4).unwrap(), Assembler::new());
+        let (mut umem, mut assembler) = (umem(4), Assembler::new());
         let size = CHUNK_SIZE as u64;
         let lent = umem.lend().unwrap();
         let bad = [
@@ -140,7 +145,7 @@ mod tests {
 
     #[test]
     fn a_repeated_descriptor_makes_no_second_packet() {
-        let (mut umem, mut assembler) = (Umem::new(2).unwrap(), Assembler::new());
+        let (mut umem, mut assembler) = (umem(2), Assembler::new());
         let addr = umem.lend().unwrap();
         let packet = assembler.push(&mut umem, descriptor(addr, 60, 0)).unwrap().unwrap();
         assert!(assembler.push(&mut umem, descriptor(addr, 60, 0)).unwrap().is_err());
@@ -152,7 +157,7 @@ mod tests {
         /// chunks, in order, and loses no chunk.
         #[test]
         fn packets_come_out_as_they_went_in(sizes in prop::collection::vec(1_usize..8, 1..40)) {
-            let (mut umem, mut assembler) = (Umem::new(16).unwrap(), Assembler::new());
+            let (mut umem, mut assembler) = (umem(16), Assembler::new());
             for chunks in sizes {
                 for i in 1..chunks {
                     prop_assert!(arrive(&mut assembler, &mut umem, i as u32, CONTINUED).is_none());

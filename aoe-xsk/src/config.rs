@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::error::Error;
+use crate::region::HugePages;
 
 /// One rung of the bind ladder. The kernel is never left to choose by itself: what it would choose
 /// silently changes speed, and what packets fit.
@@ -73,6 +74,8 @@ pub struct QueueConfig {
     pub modes: Vec<BindMode>,
     /// How many chunks of 4 KiB the queue owns. Used by [`Queue::open`](crate::Queue::open) only.
     pub chunks: u32,
+    /// What the chunks are on. Used by [`Queue::open`](crate::Queue::open) only.
+    pub huge_pages: HugePages,
     /// How many of the chunks are lent to the kernel for receiving.
     pub fill_target: u32,
     /// Entries of the RX ring, a power of two.
@@ -94,6 +97,7 @@ impl QueueConfig {
             queue_id,
             modes: BindMode::LADDER.to_vec(),
             chunks: 4096,
+            huge_pages: HugePages::Use,
             fill_target: 2048,
             rx_ring: 1024,
             tx_ring: 1024,

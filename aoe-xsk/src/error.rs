@@ -74,8 +74,8 @@ pub enum Error {
     #[error("{0}")]
     Config(&'static str),
 
-    /// The memory for the packet buffers could not be mapped.
-    #[error("cannot map {bytes} bytes for packet buffers: {reason}")]
+    /// Memory for buffers could not be mapped.
+    #[error("cannot map {bytes} bytes of memory: {reason}")]
     Memory {
         /// What was asked for, in bytes.
         bytes: usize,

@@ -30,7 +30,7 @@
 //! * `packet`: one to four segments. Safe.
 //! * `ring`: the indices of a ring, over any memory. Safe.
 //! * `chunk`, `mapped`, `sys`: a token's bytes, a ring's memory, the system calls. The `unsafe`.
-//! * `region`: the mapping and its pages. Safe.
+//! * `region`: the mapping and its pages, with the pool that they come from. Safe.
 //!
 //! # Why this is sound
 //!
@@ -68,5 +68,5 @@ pub use error::{Error, Refusal};
 pub use packet::{FRAME_OFFSET, MAX_CHUNKS, Packet};
 pub use packet_socket::{BATCH_FRAMES, PacketSocket, ReceiveBatch};
 pub use queue::{Counters, Flushed, Link, OpenError, Queue, Statistics, Unsent};
-pub use region::{PageKind, Pages, Region};
+pub use region::{HugePages, NoSuchHugePages, PageKind, Pages, Region};
 pub use umem::Umem;

@@ -50,12 +50,12 @@ impl Queue {
     /// [`Error`], of which [`Error::Busy`] is worth retrying for some seconds.
     pub fn open(config: &QueueConfig) -> Result<Self, Error> {
         config.check()?;
-        let umem = Umem::new(config.chunks)?;
+        let umem = Umem::new(config.chunks, config.huge_pages)?;
         Self::open_with(config, umem).map_err(|failed| failed.error)
     }
 
     /// Opens a queue over memory that another queue had before, whose packets may still be about.
-    /// `config.chunks` does not matter.
+    /// `config.chunks` and `config.huge_pages` do not matter.
     ///
     /// # Errors
     ///

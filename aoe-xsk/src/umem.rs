@@ -13,7 +13,7 @@ use crate::book::{Book, Census, Owner};
 use crate::chunk::{CHUNK_SIZE, Chunk};
 use crate::error::Error;
 use crate::packet::{FRAME_OFFSET, MAX_CHUNKS, Packet, Segment};
-use crate::region::{Pages, Region};
+use crate::region::{HugePages, Pages, Region};
 
 /// A part of a packet that the kernel has delivered: which chunk, and where in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,11 +55,11 @@ impl Umem {
     /// # Errors
     ///
     /// [`Error::Memory`] if there is not that much, [`Error::Config`] if it is none at all.
-    pub fn new(chunks: u32) -> Result<Self, Error> {
+    pub fn new(chunks: u32, huge_pages: HugePages) -> Result<Self, Error> {
         if chunks == 0 {
             return Err(Error::Config("a queue needs chunks"));
         }
-        let region = Region::map(chunks as usize * CHUNK_SIZE)?;
+        let region = Region::map(chunks as usize * CHUNK_SIZE, huge_pages)?;
         Ok(Self { region, book: Book::new(chunks), retired_by: None })
     }
 

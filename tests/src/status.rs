@@ -69,6 +69,8 @@ pub struct Interface {
 /// One receive queue.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Queue {
+    /// What its packet buffers are on.
+    pub pages: String,
     /// Counts of the worker.
     pub counts: BTreeMap<String, u64>,
     /// Packet buffers by where they are.

@@ -1,7 +1,7 @@
 //! The command line.
 
 use super::storage::MAX_IO_TIMEOUT;
-use super::{CacheSize, InterfacePattern, Mode};
+use super::{CacheSize, HugePages, InterfacePattern, Mode};
 use aoe_common::address::{Address, EVERY_SHELF, EVERY_SLOT};
 use aoe_common::size::{SizeError, parse_bytes};
 use clap::{ArgGroup, Args, Parser, Subcommand};
@@ -49,8 +49,8 @@ A configuration file names everything once, and more for each export than flags 
       vlan = 5                         # frames tagged for it, and no others
       allow = [\"02:00:00:00:00:01\"]    # this client alone
 
-  Of the whole file: interfaces mode require-zerocopy control state-dir announce-every cache
-  io-timeout.
+  Of the whole file: interfaces mode require-zerocopy control state-dir announce-every hugepages
+  cache io-timeout.
   Of an [[export]]: shelf slot file read-only offset length interfaces vlan config-string serial
   model wwn allow deny.
 
@@ -199,6 +199,14 @@ pub struct ServeArgs {
     #[arg(long, value_name = "SECONDS")]
     #[arg(value_parser = clap::value_parser!(u64).range(1..=MAX_ANNOUNCE_EVERY))]
     pub announce_every: Option<u64>,
+    /// Memory on pages of 2 MiB: 'use' those that the kernel has free in its pool, or 'reserve' what is
+    /// missing there, or take them 'off'; use unless given.
+    ///
+    /// Otherwise transparent huge pages are taken, where the kernel gives them, and of 'off' only
+    /// pages of 4 KiB. The pool (vm.nr_hugepages) is as large as it was again once the daemon has its
+    /// pages, and they return to the system when it ends, in whatever way.
+    #[arg(long, value_name = "reserve|use|off")]
+    pub hugepages: Option<HugePages>,
     /// Memory for what was read: bytes, or with K, M, G or T for powers of 1024; 'all' for as much
     /// as all files and devices are large that are not in memory; or 0 for none.
     ///

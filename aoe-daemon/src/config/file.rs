@@ -18,7 +18,7 @@ use super::cli::MAX_ANNOUNCE_EVERY;
 use super::overlap::ByteRange;
 use super::problem::{Flaw, Lines, Problem};
 use super::storage::MAX_IO_TIMEOUT;
-use super::{CacheSize, ExportConfig, InterfacePattern, Mode};
+use super::{CacheSize, ExportConfig, HugePages, InterfacePattern, Mode};
 use std::path::PathBuf;
 use std::time::Duration;
 use table::Table;
@@ -44,6 +44,8 @@ pub struct File {
     pub state_dir: Option<PathBuf>,
     /// Time between repeated announcements.
     pub announce_every: Option<Duration>,
+    /// What all buffers are on.
+    pub huge_pages: Option<HugePages>,
     /// Memory for what was read.
     pub cache: Option<CacheSize>,
     /// After how long a request that its disk does not answer is given up.
@@ -74,13 +76,14 @@ pub(super) struct Places {
 }
 
 /// Keys of the whole file.
-const KEYS: [&str; 9] = [
+const KEYS: [&str; 10] = [
     "interfaces",
     "mode",
     "require-zerocopy",
     "control",
     "state-dir",
     "announce-every",
+    "hugepages",
     "cache",
     "io-timeout",
     "export",
@@ -137,6 +140,7 @@ pub(super) fn read(text: &str) -> (File, Vec<Flaw>) {
         announce_every: table
             .optional("announce-every", |value| values::seconds(value, 1..=MAX_ANNOUNCE_EVERY))
             .map(Spanned::into_inner),
+        huge_pages: table.optional("hugepages", values::huge_pages).map(Spanned::into_inner),
         cache: table.optional("cache", values::cache).map(Spanned::into_inner),
         io_timeout: table
             .optional("io-timeout", |value| values::seconds(value, 1..=MAX_IO_TIMEOUT))

@@ -19,7 +19,8 @@ fn file(text: &str) -> (TempDir, String) {
 }
 
 const FILE: &str = "interfaces = ['a', 'b*']\nmode = 'native'\ncontrol = 'c'\nstate-dir = '/s'\n\
-                    announce-every = 60\ncache = '1M'\nio-timeout = 5\n\
+                    announce-every = 60\nhugepages = 'off'\ncache = '1M'\n\
+                    io-timeout = 5\n\
                     [[export]]\nshelf = 0\nslot = 1\nfile = 'x'\n";
 
 #[test]
@@ -31,6 +32,7 @@ fn one_export() {
     assert_eq!(config.state_dir, PathBuf::from(STATE_DIR));
     assert_eq!(config.control, PathBuf::from(CONTROL_SOCKET));
     assert_eq!(config.announce_every, None);
+    assert_eq!(config.huge_pages, HugePages::Use);
     assert_eq!(config.storage, StorageConfig::default());
 }
 
@@ -83,6 +85,7 @@ fn a_file_says_everything() {
         control: directory.path().join("c"),
         state_dir: "/s".into(),
         announce_every: Some(Duration::from_secs(60)),
+        huge_pages: HugePages::Off,
         storage: StorageConfig {
             cache: CacheSize::Bytes(1 << 20),
             io_timeout: Duration::from_secs(5),
@@ -95,13 +98,14 @@ fn a_file_says_everything() {
 fn flags_weigh_more_than_the_file() {
     let (_directory, flag) = file(FILE);
     let flags = "--mode generic --control /c --state-dir /t --announce-every 5 --read-only \
-                 --create 1M --sparse --cache all --io-timeout 7";
+                 --create 1M --sparse --hugepages reserve --cache all --io-timeout 7";
     let config = parse(&format!("{flag} {flags}")).unwrap();
     assert_eq!(config.mode, Mode::Generic);
     assert_eq!((config.control, config.state_dir), ("/c".into(), "/t".into()));
     assert_eq!(config.announce_every, Some(Duration::from_secs(5)));
     assert!(config.exports[0].read_only && config.sparse);
     assert_eq!(config.create, Some(1 << 20));
+    assert_eq!(config.huge_pages, HugePages::Reserve);
     let storage = StorageConfig { cache: CacheSize::All, io_timeout: Duration::from_secs(7) };
     assert_eq!(config.storage, storage);
 }
@@ -121,6 +125,7 @@ fn what_is_wrong_on_the_command_line_is_said() {
         ("--iface a", "--file"),
         ("--iface a[ --shelf 0 --slot 1 --file x", "in patterns * stands for"),
         ("--iface a --shelf 0 --slot 1 --file x --announce-every 0", "1..=86400"),
+        ("--iface a --shelf 0 --slot 1 --file x --hugepages on", "reserve, use or off"),
         ("--iface a --shelf 0 --slot 1 --file x --cache lots", "number of bytes"),
         ("--iface a --shelf 0 --slot 1 --file x --io-timeout 0", "0 is not in 1..=3600"),
         ("--iface a --shelf 0 --slot 1 --file x --config y", "cannot be used with"),
@@ -190,7 +195,7 @@ fn one_file_by_two_names_is_one_file() {
     fs::write(&first, [0; 512]).unwrap();
     std::os::unix::fs::symlink(&first, &second).unwrap();
     let error = parse(&flag).unwrap_err().to_string();
-    let expected = "aoe.toml:15:8: e0.2 and e0.1 in line 11 have the same bytes of a file: make";
+    let expected = "aoe.toml:16:8: e0.2 and e0.1 in line 12 have the same bytes of a file: make";
     assert!(error.contains(expected), "{error}");
 }
 
@@ -206,7 +211,7 @@ fn a_report_sums_up_or_says_what_is_wrong() {
     assert_eq!(*last, format!("{}: 1 export on 2 interface patterns", path.display()));
     // Neither the interfaces nor the image exist.
     assert_eq!(lines.len(), 4, "{shown}");
-    let missing = format!("{}:11:8: warning: ", path.display());
+    let missing = format!("{}:12:8: warning: ", path.display());
     assert!(lines.iter().any(|line| line.starts_with(&missing)), "{shown}");
 
     fs::write(&path, "interfaces = ['a']").unwrap();

@@ -233,7 +233,7 @@ fn fnv1a(bytes: &[u8]) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Mode, StorageConfig};
+    use crate::config::{HugePages, Mode, StorageConfig};
     use crate::exports::{Exports, Offer};
     use aoe_common::address::{Address, Destination};
     use aoe_common::steer::{Admission, Served, ServedKey};
@@ -255,6 +255,7 @@ mod tests {
             control: PathBuf::new(),
             state_dir: directory.join("state"),
             announce_every: None,
+            huge_pages: HugePages::Use,
             storage: StorageConfig::default(),
         })
     }

@@ -1,8 +1,7 @@
 //! Bringing a port up: program, sockets, workers; and taking it down again.
 
-use super::Facts;
 use super::ladder::{Failure, climb};
-use crate::config::Mode;
+use super::{Facts, Settings};
 use crate::control::report::{Counts, QueueReport, add_counts, xdp_counts};
 use crate::exports::Offer;
 use crate::link::{Link, strips_vlan_tags};
@@ -77,10 +76,14 @@ struct Handle {
 
 impl Running {
     /// Serves a link that is up.
-    pub(super) fn start(link: &Link, mode: Mode, offer: &Arc<Offer>) -> Result<Self, Failure> {
+    pub(super) fn start(
+        link: &Link,
+        settings: Settings,
+        offer: &Arc<Offer>,
+    ) -> Result<Self, Failure> {
         let mut steering = Steering::load()?;
         steering.set_mac(link.mac)?;
-        let (rung, queues) = climb(link, mode, &mut steering)?;
+        let (rung, queues) = climb(link, settings, &mut steering)?;
         let sockets = Sockets::of(&queues);
         let facts = Facts::new(facts_of(link, sockets));
         let mode = rung.mode(&queues);

@@ -1,6 +1,7 @@
 //! The mode ladder: the best way to receive that driver and kernel can do.
 
-use crate::config::Mode;
+use super::Settings;
+use crate::config::{HugePages, Mode};
 use crate::link::Link;
 use crate::xdp::{self, AttachError, Steering};
 use anyhow::{Error, anyhow};
@@ -71,9 +72,10 @@ fn ladder(mode: Mode, mtu: u32) -> Vec<Rung> {
 /// Finds the best rung that driver and kernel hold.
 pub(super) fn climb(
     link: &Link,
-    mode: Mode,
+    settings: Settings,
     steering: &mut Steering,
 ) -> Result<(Rung, Vec<Queue>), Failure> {
+    let Settings { mode, huge_pages } = settings;
     let mut reasons = Vec::new();
     for rung in ladder(mode, link.mtu) {
         match steering.attach(link.index, rung.attach) {
@@ -101,7 +103,7 @@ pub(super) fn climb(
             }
             Err(error) => return Err(Failure::Refused(error.into())),
         }
-        match open_queues(link, &rung.bind) {
+        match open_queues(link, &rung.bind, huge_pages) {
             Ok(queues) => {
                 for reason in reasons {
                     info!(interface = link.name, reason, "stepped down");
@@ -121,10 +123,14 @@ pub(super) fn climb(
 }
 
 /// A socket for every queue, all bound alike.
-fn open_queues(link: &Link, modes: &[BindMode]) -> Result<Vec<Queue>, aoe_xsk::Error> {
+fn open_queues(
+    link: &Link,
+    modes: &[BindMode],
+    huge_pages: HugePages,
+) -> Result<Vec<Queue>, aoe_xsk::Error> {
     let mut last = Ok(Vec::new());
     for chunks in CHUNKS {
-        last = open_queues_of(chunks, link, modes);
+        last = open_queues_of(chunks, link, modes, huge_pages);
         match &last {
             Err(error @ aoe_xsk::Error::LockedMemory { .. }) => {
                 info!(interface = link.name, %error, "trying with less");
@@ -149,12 +155,14 @@ fn open_queues_of(
     chunks: u32,
     link: &Link,
     modes: &[BindMode],
+    huge_pages: HugePages,
 ) -> Result<Vec<Queue>, aoe_xsk::Error> {
     let mut queues: Vec<Queue> = Vec::with_capacity(link.rx_queues as usize);
     for number in 0..link.rx_queues {
         queues.push(Queue::open(&QueueConfig {
             modes: queues.first().map_or(modes.to_vec(), |first| vec![first.mode()]),
             chunks,
+            huge_pages,
             fill_target: chunks / 2,
             ..QueueConfig::new(link.index, number)
         })?);

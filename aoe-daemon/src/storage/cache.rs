@@ -16,7 +16,7 @@ mod shard;
 
 pub use growth::{Growth, keep_growing};
 
-use aoe_xsk::{Pages, Region};
+use aoe_xsk::{HugePages, Pages, Region};
 use index::Index;
 use pool::{Claimed, Pool};
 use shard::{Shard, Tables};
@@ -74,6 +74,8 @@ pub struct Cache {
     /// Blocks of which something is newer than the disk's.
     dirty: AtomicUsize,
     growth: Growth,
+    /// What its memory is on.
+    huge_pages: HugePages,
 }
 
 impl BlockId {
@@ -177,7 +179,7 @@ impl Drop for Fresh<'_> {
 
 impl Cache {
     /// A cache of at most so many blocks, which has memory for none of them yet.
-    pub fn new(capacity: usize) -> Self {
+    pub fn new(capacity: usize, huge_pages: HugePages) -> Self {
         let shards = 1 << (capacity / LEAST_BLOCKS).clamp(1, SHARDS).ilog2();
         Self {
             tables: Tables { pool: Pool::new(capacity), index: Index::new(capacity) },
@@ -186,6 +188,7 @@ impl Cache {
             chunks: AtomicUsize::new(0),
             dirty: AtomicUsize::new(0),
             growth: Growth::default(),
+            huge_pages,
         }
     }
 
@@ -366,7 +369,7 @@ impl Cache {
         if chunks == 0 {
             return Ok(None);
         }
-        let region = Region::map(chunks * BLOCK)?;
+        let region = Region::map(chunks * BLOCK, self.huge_pages)?;
         // What the kernel would write to its swap is faster on the disk that it is from.
         let _ = region.lock();
         let pages = region.pages().clone();

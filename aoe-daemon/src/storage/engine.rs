@@ -25,7 +25,7 @@ use super::{Edited, Finished, Job, ParkedEdit};
 use crate::mailbox::{Mailbox, Message};
 use crate::record::Changes;
 use crate::target::{Fault, Operation, Outcome, Target};
-use aoe_xsk::Packet;
+use aoe_xsk::{HugePages, Packet};
 use parked::{Chain, Parked, What};
 use reads::Fill;
 use slab::Slab;
@@ -52,6 +52,8 @@ const EXPIRY: Duration = Duration::from_millis(100);
 pub struct Settings {
     /// After how long a request that its disk does not answer is given up.
     pub io_timeout: Duration,
+    /// What its buffers are on.
+    pub huge_pages: HugePages,
 }
 
 /// One worker's part of the storage.
@@ -115,7 +117,7 @@ impl Engine {
         home: Arc<Mailbox>,
         settings: Settings,
     ) -> Result<Self, aoe_xsk::Error> {
-        let staging = Staging::new()?;
+        let staging = Staging::new(settings.huge_pages)?;
         let mut lanes: Vec<Lane> = Vec::new();
         for store in disks.iter().map(|disk| disk.store()) {
             if usize::from(store.number()) == lanes.len() {

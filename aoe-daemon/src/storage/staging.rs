@@ -7,7 +7,7 @@
     reason = "buffers share one region, and their owners know which part is whose"
 )]
 
-use aoe_xsk::{Error, Region};
+use aoe_xsk::{Error, HugePages, Region};
 use std::ptr::NonNull;
 use std::sync::Arc;
 
@@ -45,9 +45,9 @@ impl Staging {
     /// # Errors
     ///
     /// Where there is none.
-    pub(super) fn new() -> Result<Self, Error> {
+    pub(super) fn new(huge_pages: HugePages) -> Result<Self, Error> {
         let bytes = SMALL_BUFFERS * SMALL + LARGE_BUFFERS * LARGE;
-        let region = Arc::new(Region::map(bytes)?);
+        let region = Arc::new(Region::map(bytes, huge_pages)?);
         let cut = |offset: usize, bytes: usize| {
             assert!(offset + bytes <= region.bytes());
             let start = NonNull::new(region.base().wrapping_add(offset));
@@ -124,7 +124,7 @@ mod tests {
 
     #[test]
     fn buffers_share_no_byte() {
-        let mut staging = Staging::new().unwrap();
+        let mut staging = Staging::new(HugePages::Use).unwrap();
         let mut taken = Vec::new();
         while let Some(mut buffer) = staging.take(1) {
             buffer.bytes_mut().fill(taken.len() as u8);
@@ -143,7 +143,7 @@ mod tests {
 
     #[test]
     fn what_nobody_asked_for_leaves_some() {
-        let mut staging = Staging::new().unwrap();
+        let mut staging = Staging::new(HugePages::Use).unwrap();
         let spare: Vec<Buffer> = std::iter::from_fn(|| staging.take_spare()).collect();
         assert_eq!(spare.len(), LARGE_BUFFERS * 3 / 4);
         assert!(staging.take(LARGE).is_some());

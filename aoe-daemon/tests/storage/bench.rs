@@ -16,7 +16,7 @@ use aoe_daemon::storage::store::Store;
 use aoe_daemon::storage::{Disk, Edited, Finished, Job, ParkedEdit};
 use aoe_daemon::target::identify::Description;
 use aoe_daemon::target::{Fault, Operation, Outcome, Port, Step, Target};
-use aoe_xsk::{Packet, Umem};
+use aoe_xsk::{HugePages, Packet, Umem};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -83,14 +83,15 @@ impl Bench {
         let disk = Arc::new(Disk::new(image, store, Arc::clone(&record)));
         let mailbox = CHUNKS as usize + Engine::messages(EXPORTS);
         let mailbox = Arc::new(Mailbox::new(mailbox).unwrap());
-        let settings = Settings { io_timeout: setup.io_timeout };
+        let settings = Settings { io_timeout: setup.io_timeout, huge_pages: HugePages::Use };
         let disks = vec![Arc::clone(&disk); EXPORTS];
-        let cache = Arc::new(Cache::new(setup.cache));
+        let cache = Arc::new(Cache::new(setup.cache, HugePages::Use));
+        while cache.grow().unwrap().is_some() {}
         let mut engine = Engine::new(disks, cache, Arc::clone(&mailbox), settings).unwrap();
         if setup.ring {
             engine.open_ring();
         }
-        let umem = Umem::new(CHUNKS).unwrap();
+        let umem = Umem::new(CHUNKS, HugePages::Use).unwrap();
         Self { umem, mailbox, engine, disk, record, edited: VecDeque::new() }
     }
 

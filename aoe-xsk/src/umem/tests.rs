@@ -6,7 +6,7 @@ use super::*;
 use crate::packet::HEADROOM;
 
 fn umem(chunks: u32) -> Umem {
-    Umem::new(chunks).unwrap()
+    Umem::new(chunks, HugePages::Use).unwrap()
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! What a configuration file may say, and what it may not.
 
 use super::{FileExport, parse};
-use crate::config::{CacheSize, ExportConfig, Mode};
+use crate::config::{CacheSize, ExportConfig, HugePages, Mode};
 use std::time::Duration;
 
 /// The least that an export needs.
@@ -35,7 +35,7 @@ fn the_least_is_little() {
     assert_eq!(*config, ExportConfig::new("e0.1".parse().unwrap(), "/a".into()));
     let nothing = (file.mode, file.control, file.state_dir, file.announce_every);
     assert_eq!(nothing, (None, None, None, None));
-    assert_eq!((file.cache, file.io_timeout), (None, None));
+    assert_eq!((file.huge_pages, file.cache, file.io_timeout), (None, None, None));
     assert!(!file.require_zerocopy);
 }
 
@@ -50,6 +50,7 @@ fn the_sample_says_all_there_is_to_say() {
     assert_eq!(file.mode, Some(Mode::Native));
     assert_eq!(file.announce_every, Some(Duration::from_secs(60)));
     assert!(file.control.is_some() && file.state_dir.is_some());
+    assert_eq!(file.huge_pages, Some(HugePages::Reserve));
     assert_eq!(file.cache, Some(CacheSize::Bytes(4 << 30)));
     assert_eq!(file.io_timeout, Some(Duration::from_secs(30)));
     let said = |key: &str| uncommented.iter().any(|line| line.starts_with(&format!("{key} = ")));
@@ -150,6 +151,11 @@ fn the_whole_file_may_be_wrong() {
                 "interfaces = ['a']\nstate-dir = []",
                 "2:13: state-dir must be a string, not an array",
             ),
+            (
+                "interfaces = ['a']\nhugepages = 'on'",
+                "2:13: hugepages must be reserve, use or off, not \"on\"",
+            ),
+            ("interfaces = ['a']\nhugepages = true", "2:13: hugepages must be a string, not true"),
             ("interfaces = ['a']\ncache = 'half'", "2:9: cache can't be \"half\": a size is a"),
             ("interfaces = ['a']\ncache = -1", "2:9: cache must be bytes, a multiple of 512"),
             ("interfaces = ['a']\nio-timeout = 0", "2:14: io-timeout must be a number from 1 to"),

@@ -1,7 +1,7 @@
 //! What the values of keys may be. Each function says of a wrong value what it must be instead.
 
 use super::super::problem::shown;
-use super::super::{CacheSize, InterfacePattern, Mode};
+use super::super::{CacheSize, HugePages, InterfacePattern, Mode};
 use aoe_common::size::parse_bytes;
 use aoe_common::wire::{Mac, SECTOR_SIZE};
 use clap::ValueEnum;
@@ -82,6 +82,11 @@ pub(super) fn size(value: &DeValue<'_>) -> Result<u64, String> {
             Err(format!("must be a number of bytes, or a size like \"20G\", not {found}"))
         }
     }
+}
+
+pub(super) fn huge_pages(value: &DeValue<'_>) -> Result<HugePages, String> {
+    let text = text(value)?;
+    text.parse().map_err(|_| format!("must be reserve, use or off, not {}", shown(text)))
 }
 
 /// A size, or `all`.

@@ -6,7 +6,7 @@ use std::thread;
 
 /// A cache that has all its memory.
 fn full_grown(capacity: usize) -> Cache {
-    let cache = Cache::new(capacity);
+    let cache = Cache::new(capacity, HugePages::Use);
     while cache.grow().unwrap().is_some() {}
     cache
 }
