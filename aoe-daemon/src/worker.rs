@@ -232,7 +232,7 @@ impl Worker {
         match (request.operation, outcome) {
             (_, Err(_)) => self.stats.add(Stat::Failed, 1),
             (Operation::Read(_), Ok(())) => self.stats.add(Stat::BytesRead, bytes),
-            (Operation::Write(_), Ok(())) => self.stats.add(Stat::BytesWritten, bytes),
+            (Operation::Write { .. }, Ok(())) => self.stats.add(Stat::BytesWritten, bytes),
             (_, Ok(())) => {}
         }
         let port = **self.port.load();
@@ -399,7 +399,7 @@ const fn dropped(reason: Ignored) -> Stat {
 const fn accepted(operation: Operation) -> Stat {
     match operation {
         Operation::Read(_) => Stat::Reads,
-        Operation::Write(_) => Stat::Writes,
+        Operation::Write { .. } => Stat::Writes,
         Operation::Flush => Stat::Flushes,
         Operation::Trim => Stat::Trims,
         Operation::Verify(_) | Operation::LookAhead(_) => Stat::OtherCommands,

@@ -78,7 +78,7 @@ impl Disk {
             Operation::Verify(span) => {
                 Some((self.sectors(span.lba, span.sectors.into()), Access::Shared))
             }
-            Operation::Write(range) => {
+            Operation::Write { range, .. } => {
                 // What is smaller than the store's unit is read, changed and written back whole.
                 let unit = self.store.unit() / SECTOR_SIZE as u64;
                 let Sectors { start, end } = self.range(range);

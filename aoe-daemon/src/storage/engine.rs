@@ -282,12 +282,12 @@ impl Engine {
                 return;
             }
             Operation::Verify(_) => lane.reads.push(key),
-            Operation::Write(_) if lane.store.is_memory() => {
+            Operation::Write { .. } if lane.store.is_memory() => {
                 let outcome = self.write_now(key);
                 self.complete(key, outcome);
                 return;
             }
-            Operation::Write(_) => lane.writes.push(key),
+            Operation::Write { .. } => lane.writes.push(key),
             Operation::Trim => {
                 self.delegate_trim(key);
                 return;

@@ -1,6 +1,6 @@
 //! ATA commands: what each opcode means, and what a valid request is.
 
-use super::request::{Fault, Operation, Range, Request, Span, Step, TRIM_BLOCKS};
+use super::request::{Fault, Operation, Range, Request, Span, Step, TRIM_BLOCKS, data_offset};
 use super::{Context, Ignored, Target};
 use aoe_common::wire::ata::{AtaHeader, aflag, feature, opcode, smart, trim_range};
 use aoe_common::wire::identify::LBA28_MAX;
@@ -10,7 +10,7 @@ use zerocopy::FromBytes;
 /// A command of the table.
 enum Command {
     Read(Range, AddressLimit),
-    Write(Range, AddressLimit),
+    Write { range: Range, limit: AddressLimit, fua: bool },
     Verify(Span, AddressLimit),
     Trim,
     Flush,
@@ -80,10 +80,13 @@ impl Command {
             }
             opcode::READ_SECTORS_EXT | opcode::READ_DMA_EXT => Self::Read(range48(), LIMIT_48),
             opcode::WRITE_SECTORS | opcode::WRITE_SECTORS_NO_RETRY | opcode::WRITE_DMA => {
-                Self::Write(range28(), LIMIT_28)
+                Self::Write { range: range28(), limit: LIMIT_28, fua: false }
             }
-            opcode::WRITE_SECTORS_EXT | opcode::WRITE_DMA_EXT | opcode::WRITE_DMA_FUA_EXT => {
-                Self::Write(range48(), LIMIT_48)
+            opcode::WRITE_SECTORS_EXT | opcode::WRITE_DMA_EXT => {
+                Self::Write { range: range48(), limit: LIMIT_48, fua: false }
+            }
+            opcode::WRITE_DMA_FUA_EXT => {
+                Self::Write { range: range48(), limit: LIMIT_48, fua: true }
             }
             opcode::READ_VERIFY | opcode::READ_VERIFY_NO_RETRY => {
                 Self::Verify(span(ata.lba28(), 0x100), LIMIT_28)
@@ -112,7 +115,7 @@ impl Command {
     const fn is_for_one_target_only(&self) -> bool {
         matches!(
             self,
-            Self::Write(..) | Self::Verify(..) | Self::Trim | Self::Flush | Self::SetFeatures
+            Self::Write { .. } | Self::Verify(..) | Self::Trim | Self::Flush | Self::SetFeatures
         )
     }
 }
@@ -154,7 +157,10 @@ impl Target {
         let later = |operation| Ok(Decision::Later(operation));
         match command {
             Command::Read(range, limit) => later(self.check_read(context, ata, range, &limit)?),
-            Command::Write(range, limit) => later(self.check_write(context, ata, range, &limit)?),
+            Command::Write { range, limit, fua } => {
+                self.check_write(context, ata, range, &limit)?;
+                later(Operation::Write { range, fua })
+            }
             Command::Verify(span, limit) => {
                 self.check_range(span.lba, span.sectors.into(), &limit)?;
                 later(Operation::Verify(span))
@@ -194,13 +200,11 @@ impl Target {
         ata: &AtaHeader,
         range: Range,
         limit: &AddressLimit,
-    ) -> Result<Operation, Refusal> {
+    ) -> Result<(), Refusal> {
         self.check_writable(ata)?;
         check_count(context, range)?;
-        let operation = Operation::Write(range);
-        check_data(context, operation)?;
-        self.check_range(range.lba, range.sectors.into(), limit)?;
-        Ok(operation)
+        check_data(context, range.bytes())?;
+        self.check_range(range.lba, range.sectors.into(), limit)
     }
 
     /// All ranges are looked at before any is discarded.
@@ -214,7 +218,7 @@ impl Target {
         if self.description.trim.is_none() || ata.sector_count != TRIM_BLOCKS {
             return Err(ABORTED);
         }
-        check_data(context, Operation::Trim)?;
+        check_data(context, Operation::Trim.data_length())?;
         let data = data.get(..Operation::Trim.data_length()).ok_or(BAD_ARGUMENT)?;
         for Span { lba, sectors } in trim_ranges(data) {
             self.check_range(lba, sectors.into(), &LIMIT_48)?;
@@ -288,11 +292,10 @@ fn check_count(context: &Context<'_>, range: Range) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// A frame with less data than it says was cut short on its way: an AoE error makes the client
-/// send it again.
-fn check_data(context: &Context<'_>, operation: Operation) -> Result<(), Refusal> {
-    let Context { aoe_offset, source, length, .. } = *context;
-    if length < (Request { operation, source, aoe_offset }).frame_length() {
+/// A frame with less data than it says, in bytes, was cut short on its way: an AoE error makes the
+/// client send it again.
+fn check_data(context: &Context<'_>, bytes: usize) -> Result<(), Refusal> {
+    if context.length < data_offset(context.aoe_offset) + bytes {
         return Err(BAD_ARGUMENT);
     }
     Ok(())

@@ -45,7 +45,7 @@ pub struct Request {
 impl Request {
     /// Where the sector data begins in the frame, in bytes.
     pub const fn data_offset(&self) -> usize {
-        self.aoe_offset + (ATA_FRAME_HEADER - ETHERNET_HEADER)
+        data_offset(self.aoe_offset)
     }
 
     /// Bytes of the frame up to the end of its sector data.
@@ -54,13 +54,24 @@ impl Request {
     }
 }
 
+/// Where the sector data begins in a frame whose AoE header is there, in bytes.
+pub(super) const fn data_offset(aoe_offset: usize) -> usize {
+    aoe_offset + (ATA_FRAME_HEADER - ETHERNET_HEADER)
+}
+
 /// What storage is asked for. Ranges are within the target, counts within the port's limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operation {
     /// Fill the frame's data from the disk.
     Read(Range),
     /// Bring the frame's data to the disk.
-    Write(Range),
+    Write {
+        /// Where it goes.
+        range: Range,
+        /// Whether it has to be durable before it is answered, also where there is a write cache
+        /// (FUA).
+        fua: bool,
+    },
     /// Read without returning anything.
     Verify(Span),
     /// Discard what the frame's data lists: see [`trim_ranges`](super::trim_ranges).
@@ -79,7 +90,7 @@ impl Operation {
     /// Bytes of sector data in the frame.
     pub const fn data_length(&self) -> usize {
         match self {
-            Self::Read(range) | Self::Write(range) => range.bytes(),
+            Self::Read(range) | Self::Write { range, .. } => range.bytes(),
             Self::Trim => TRIM_BLOCKS as usize * SECTOR_SIZE,
             Self::Verify(_) | Self::Flush | Self::LookAhead(_) => 0,
         }
@@ -87,7 +98,7 @@ impl Operation {
 
     /// Whether it changes what the disk holds.
     pub const fn changes_data(&self) -> bool {
-        matches!(self, Self::Write(_) | Self::Trim)
+        matches!(self, Self::Write { .. } | Self::Trim)
     }
 }
 

@@ -4,7 +4,7 @@ use super::support::frame::{Frame, Registers, hex, pattern};
 use super::support::rig::Rig;
 use super::{answers, answers_without_disk};
 use aoe_daemon::target::identify::Description;
-use aoe_daemon::target::{Fault, Lists, Operation, Span, Target};
+use aoe_daemon::target::{Fault, Lists, Operation, Range, Span, Target};
 
 #[test]
 fn e1_e2_flushes_reach_the_disk() {
@@ -282,7 +282,7 @@ fn e12_idle_disks_have_nothing_left_to_write() {
     completes(&mut rig, "diagnostic", registers, registers.done(0x40, 0x01, 0));
 }
 
-/// The names that DMA and FUA go by are those of the same transfers.
+/// The names that DMA and FUA go by are those of the same transfers; storage is told of FUA.
 #[test]
 fn transfers_have_several_names() {
     let mut rig = Rig::new(1500);
@@ -305,6 +305,9 @@ fn transfers_have_several_names() {
         let reply = request.reply(registers.done(0x40, 0, 0).bytes());
         answers(&mut rig, &format!("{command:x}"), &request, &reply);
         assert!(rig.disk().bytes[9 * 512..10 * 512] == data);
+        let range = Range { lba: 9, sectors: 1 };
+        let asked = Operation::Write { range, fua: command == 0x3D };
+        assert_eq!(rig.disk().asked.last(), Some(&asked), "{command:x}");
     }
 }
 

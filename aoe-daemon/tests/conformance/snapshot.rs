@@ -86,7 +86,8 @@ fn an_edit_in_between_takes_the_permission() {
 
 #[test]
 fn writes_and_trims_change_data() {
-    let changing = [Operation::Write(Range { lba: 0, sectors: 1 }), Operation::Trim];
+    let range = Range { lba: 0, sectors: 1 };
+    let changing = [Operation::Write { range, fua: false }, Operation::Trim];
     assert!(changing.iter().all(Operation::changes_data));
     let others = [
         Operation::Read(Range { lba: 0, sectors: 1 }),

@@ -111,7 +111,7 @@ fn d11_the_edges_of_the_address_widths() {
     let larger = 1 << 49;
     let huge = 1 << 48;
     let read = |lba, sectors| Some(Operation::Read(Range { lba, sectors }));
-    let write = |lba, sectors| Some(Operation::Write(Range { lba, sectors }));
+    let write = |lba, sectors| Some(Operation::Write { range: Range { lba, sectors }, fua: false });
     let data = pattern(3, 2);
     assert_eq!(accepted(huge, Registers::read28(0x0FFF_FFFE, 2), &[]), read(0x0FFF_FFFE, 2));
     assert_eq!(accepted(huge, Registers::read28(0x0FFF_FFFF, 2), &[]), None);

@@ -43,7 +43,7 @@ impl MemoryDisk {
                 let start = range.byte_offset() as usize;
                 data.copy_from_slice(&self.bytes[start..start + range.bytes()]);
             }
-            Operation::Write(range) => {
+            Operation::Write { range, .. } => {
                 let start = range.byte_offset() as usize;
                 self.bytes[start..start + range.bytes()].copy_from_slice(data);
             }

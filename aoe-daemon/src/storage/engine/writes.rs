@@ -105,7 +105,7 @@ impl Engine {
     fn changed(&self, key: usize) -> Sectors {
         let parked = &self.parked[key];
         match parked.what.request().map(|request| request.operation) {
-            Some(Asked::Write(range)) => self.disks[parked.export].range(range),
+            Some(Asked::Write { range, .. }) => self.disks[parked.export].range(range),
             _ => unreachable!("only writes are among the writes"),
         }
     }
@@ -290,7 +290,7 @@ impl Engine {
             self.forget(key);
             return;
         };
-        let Asked::Write(range) = job.request.operation else { return };
+        let Asked::Write { range, .. } = job.request.operation else { return };
         let disk = &self.disks[parked.export];
         let mut from = job.request.data_offset();
         for (block, sectors, bytes) in pieces(&disk.range(range)) {
@@ -305,7 +305,8 @@ impl Engine {
     /// Takes out of the cache what a request may or may not have changed.
     fn forget(&mut self, key: usize) {
         let parked = &self.parked[key];
-        let Some(Asked::Write(range)) = parked.what.request().map(|request| request.operation)
+        let Some(Asked::Write { range, .. }) =
+            parked.what.request().map(|request| request.operation)
         else {
             return;
         };
@@ -320,7 +321,9 @@ impl Engine {
         let parked = &self.parked[key];
         match &parked.what {
             What::Job(job) => match job.request.operation {
-                Asked::Write(range) => transfer::write(&self.disks[parked.export], job, range),
+                Asked::Write { range, .. } => {
+                    transfer::write(&self.disks[parked.export], job, range)
+                }
                 _ => unreachable!("only writes are written"),
             },
             _ => Err(Fault::Unavailable),
