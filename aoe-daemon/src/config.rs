@@ -33,7 +33,7 @@ pub use cli::{
 pub use load::{FileError, MAX_BYTES, Report, check};
 pub use pattern::InterfacePattern;
 pub use problem::{MAX_PROBLEMS, Problem};
-pub use storage::{CacheSize, StorageConfig};
+pub use storage::{CacheSize, Durability, StorageConfig};
 
 /// How frames get from the network card to the daemon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -57,6 +57,8 @@ pub struct ExportConfig {
     pub file: PathBuf,
     /// Whether writes are refused.
     pub read_only: bool,
+    /// When writes are answered. All exports of a file or device have it in common.
+    pub durability: Durability,
     /// First byte of the file that is served, a multiple of 512.
     pub offset: u64,
     /// Bytes served, a multiple of 512 and not 0; to the end of the file where `None`.
@@ -81,12 +83,13 @@ pub struct ExportConfig {
 }
 
 impl ExportConfig {
-    /// A whole file for everybody to read and write, offered untagged on every interface.
+    /// A whole file for everybody to read and durably write, offered untagged on every interface.
     pub fn new(address: Address, file: PathBuf) -> Self {
         Self {
             address,
             file,
             read_only: false,
+            durability: Durability::Always,
             offset: 0,
             length: None,
             interfaces: Vec::new(),

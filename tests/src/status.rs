@@ -29,6 +29,8 @@ pub struct Export {
     pub sectors: u64,
     /// Whether writes are refused on purpose.
     pub read_only: bool,
+    /// When writes are answered.
+    pub durability: String,
     /// Whether writes are refused because one has failed.
     pub failed: bool,
     /// Sectors that can be read and written.

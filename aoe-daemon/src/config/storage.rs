@@ -1,6 +1,8 @@
 //! How disks are read and written, whatever they are.
 
 use aoe_common::size::{SizeError, parse_bytes};
+use clap::ValueEnum;
+use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -21,6 +23,25 @@ pub struct StorageConfig {
 impl Default for StorageConfig {
     fn default() -> Self {
         Self { cache: CacheSize::Auto, io_timeout: Duration::from_secs(USUAL_IO_TIMEOUT) }
+    }
+}
+
+/// When writes are answered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Durability {
+    /// Once they are on stable storage.
+    #[default]
+    Always,
+    /// Once they are in the cache. They are made durable by a flush, or when they are old or many.
+    Writeback,
+}
+
+impl fmt::Display for Durability {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Always => "always",
+            Self::Writeback => "writeback",
+        })
     }
 }
 

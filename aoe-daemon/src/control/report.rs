@@ -40,6 +40,8 @@ pub struct ExportReport {
     pub sectors: u64,
     /// Whether writes are refused.
     pub read_only: bool,
+    /// When writes are answered: `always` durable, or before that by `writeback`.
+    pub durability: String,
     /// Whether a write has failed, since when all are refused until that is cleared.
     pub failed: bool,
     /// Sectors that can be read and written: fewer than `sectors` where the file has shrunk.
@@ -111,6 +113,7 @@ impl ExportReport {
             file: export.disk.image().backing.path.display().to_string(),
             sectors: description.sectors,
             read_only: description.read_only,
+            durability: export.disk.store().durability().to_string(),
             failed: export.disk.is_failed(),
             reachable: target.reachable(),
             vlan: target.vlan(),
@@ -246,8 +249,12 @@ impl Display for Report {
 impl Display for ExportReport {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let Self { address, file, sectors, read_only, failed, reachable, vlan, .. } = self;
-        let access = if *read_only { "read-only" } else { "read-write" };
-        write!(f, "export {address}: {file}, {sectors} sectors, {access}")?;
+        write!(f, "export {address}: {file}, {sectors} sectors, ")?;
+        if *read_only {
+            f.write_str("read-only")?;
+        } else {
+            write!(f, "read-write, durability {}", self.durability)?;
+        }
         if *vlan != 0 {
             write!(f, ", VLAN {vlan}")?;
         }

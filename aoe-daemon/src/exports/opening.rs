@@ -2,7 +2,7 @@
 
 use super::Export;
 use crate::config::overlap::{ByteRange, Claim, conflicts};
-use crate::config::{Config, ExportConfig};
+use crate::config::{Config, Durability, ExportConfig};
 use crate::patience::while_busy;
 use crate::record::{Bell, Record};
 use crate::state::StateDir;
@@ -103,7 +103,10 @@ impl<'a> Opened<'a> {
                 wanted.entry(Identity::of(&metadata)).or_default().push(export);
             }
         }
-        wanted.values().try_for_each(|exports| check_overlap(exports))?;
+        wanted.values().try_for_each(|exports| {
+            check_overlap(exports)?;
+            check_durability(exports)
+        })?;
         Ok(Self { wanted, open: HashMap::new(), stores: 0 })
     }
 
@@ -123,8 +126,17 @@ impl<'a> Opened<'a> {
         tell_of_layout(&backing);
         let number = self.stores;
         self.stores = number.checked_add(1).context("more than 65535 files and devices")?;
-        let store = Arc::new(Store::new(number, backing));
-        info!(file = %export.file.display(), access = %store, "storage");
+        let store = Arc::new(Store::new(number, backing, export.durability));
+        let (file, durability) = (export.file.display(), export.durability);
+        info!(%file, access = %store, %durability, "storage");
+        if durability == Durability::Writeback && !read_only {
+            warn!(
+                %file,
+                "writeback: what is acknowledged is durable only after a flush or some seconds, and \
+                 lost if the machine or this daemon crashes before; the Linux initiator never \
+                 flushes"
+            );
+        }
         let open = Open { store, medium };
         if let Some(identity) = identity {
             self.open.insert(identity, open.clone());
@@ -147,6 +159,22 @@ fn check_overlap(exports: &[&ExportConfig]) -> Result<()> {
         exports[one].address,
         exports[other].address,
         exports[one].file.display()
+    )
+}
+
+/// Fails where exports of a file are to be durable at different times.
+fn check_durability(exports: &[&ExportConfig]) -> Result<()> {
+    let Some((one, others)) = exports.split_first() else { return Ok(()) };
+    let Some(other) = others.iter().find(|other| other.durability != one.durability) else {
+        return Ok(());
+    };
+    bail!(
+        "{} has durability {} and {} has {}, and both are on {}: give both the same",
+        one.address,
+        one.durability,
+        other.address,
+        other.durability,
+        one.file.display()
     )
 }
 
@@ -201,7 +229,7 @@ fn describe(export: &ExportConfig, image: &Image, medium: &Medium, identity: u64
         solid_state: medium.solid_state,
         trim: medium.trim.filter(|_| !export.read_only),
         look_ahead: true,
-        write_cache: false,
+        write_cache: export.durability == Durability::Writeback && !export.read_only,
     }
 }
 
@@ -233,7 +261,7 @@ fn fnv1a(bytes: &[u8]) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{HugePages, Mode, StorageConfig};
+    use crate::config::{Durability, HugePages, Mode, StorageConfig};
     use crate::exports::{Exports, Offer};
     use aoe_common::address::{Address, Destination};
     use aoe_common::steer::{Admission, Served, ServedKey};
@@ -301,6 +329,33 @@ mod tests {
             let count = exports.len();
             assert_eq!(open(directory.path(), exports).unwrap().all().len(), count);
         }
+    }
+
+    #[test]
+    fn exports_of_a_file_are_durable_alike_and_tell_so() {
+        let directory = tempfile::tempdir().unwrap();
+        let [file, link, other] = files(directory.path());
+        let part = |slot, file: &Path, durability| ExportConfig {
+            offset: u64::from(slot) * 512,
+            length: Some(512),
+            durability,
+            ..export(slot, file)
+        };
+        use Durability::{Always, Writeback};
+        let exports = vec![part(1, &file, Always), part(2, &link, Writeback)];
+        let error = open(directory.path(), exports).err().unwrap().to_string();
+        let expected = "e0.1 has durability always and e0.2 has writeback, and both are on";
+        assert!(error.starts_with(expected), "{error}");
+
+        let read_only = ExportConfig { read_only: true, ..part(3, &file, Writeback) };
+        let exports = vec![part(1, &file, Writeback), part(2, &other, Always), read_only];
+        let exports = open(directory.path(), exports).unwrap();
+        let told = |export: &Export| {
+            let has_cache = export.record.current().description().write_cache;
+            (export.disk.store().durability(), has_cache)
+        };
+        let told: Vec<_> = exports.all().iter().map(told).collect();
+        assert_eq!(told, [(Writeback, true), (Always, false), (Writeback, false)]);
     }
 
     #[test]

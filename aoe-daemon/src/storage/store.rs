@@ -5,6 +5,7 @@ use super::discard::discard;
 use super::helper::{Helper, Task};
 use super::medium::is_in_memory;
 use super::order::Order;
+use crate::config::Durability;
 use crate::pace::Pace;
 use crate::target::{Fault, Outcome};
 use rustix::fs::{AtFlags, OFlags, StatxFlags, ioctl_blksszget, statx};
@@ -25,6 +26,7 @@ const LARGEST_UNIT: u64 = 4096;
 pub struct Store {
     number: u16,
     backing: Arc<Backing>,
+    durability: Durability,
     access: Access,
     order: Mutex<Order>,
     helper: Helper,
@@ -50,7 +52,7 @@ enum Access {
 
 impl Store {
     /// Finds out how a file or device can be reached. `number` tells it from all others.
-    pub fn new(number: u16, backing: Arc<Backing>) -> Self {
+    pub fn new(number: u16, backing: Arc<Backing>, durability: Durability) -> Self {
         let access = if is_in_memory(&backing.file) {
             Access::Memory
         } else {
@@ -59,6 +61,7 @@ impl Store {
         Self {
             number,
             backing,
+            durability,
             access,
             order: Mutex::default(),
             helper: Helper::default(),
@@ -76,6 +79,11 @@ impl Store {
     /// What it is the storage of.
     pub const fn backing(&self) -> &Arc<Backing> {
         &self.backing
+    }
+
+    /// When writes to it are answered.
+    pub const fn durability(&self) -> Durability {
+        self.durability
     }
 
     /// What is read and written.

@@ -5,6 +5,7 @@ use super::support::frame::{Frame, Registers, TARGET};
 use aoe_common::address::Address;
 use aoe_common::steer;
 use aoe_common::wire::Mac;
+use aoe_daemon::config::Durability;
 use aoe_daemon::mailbox::Mailbox;
 use aoe_daemon::record::Record;
 use aoe_daemon::state::Store as Memory;
@@ -79,7 +80,7 @@ impl Bench {
         let trim = Medium::of(&image.backing).trim;
         let target = Target::new(address, Description { trim, ..Description::of_size(CLAIMED) });
         let record = Arc::new(Record::new(target, memory, Arc::default()));
-        let store = Arc::new(Store::new(0, Arc::clone(&image.backing)));
+        let store = Arc::new(Store::new(0, Arc::clone(&image.backing), Durability::Always));
         let disk = Arc::new(Disk::new(image, store, Arc::clone(&record)));
         let mailbox = CHUNKS as usize + Engine::messages(EXPORTS);
         let mailbox = Arc::new(Mailbox::new(mailbox).unwrap());

@@ -4,7 +4,7 @@ use super::super::overlap::ByteRange;
 use super::super::problem::Flaw;
 use super::table::Table;
 use super::{FileExport, KEYS as TOP_KEYS, MAX_INTERFACES, Places, TOO_MANY_INTERFACES, values};
-use crate::config::ExportConfig;
+use crate::config::{Durability, ExportConfig};
 use aoe_common::address::{Address, EVERY_SHELF, EVERY_SLOT};
 use aoe_common::wire::Mac;
 use aoe_common::wire::config::MAX_CONFIG_STRING;
@@ -86,6 +86,7 @@ pub(super) fn read(entries: &DeTable<'_>, at: usize, flaws: &mut Vec<Flaw>) -> O
         address: address.into_inner(),
         file: file.into_inner(),
         read_only,
+        durability: Durability::Always,
         offset: start,
         length: length.map(Spanned::into_inner),
         interfaces: interfaces.into_iter().map(Spanned::into_inner).collect(),
