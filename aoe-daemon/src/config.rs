@@ -23,6 +23,7 @@ use load::load;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use storage::check_cache;
 use toml::Spanned;
 
 pub use aoe_xsk::HugePages;
@@ -161,6 +162,9 @@ impl Config {
     fn from_file(args: ServeArgs, file: File) -> Result<Self> {
         let require_zerocopy = args.require_zerocopy || file.require_zerocopy;
         let usual = StorageConfig::default();
+        let cache = args.cache.or(file.cache).unwrap_or(usual.cache);
+        let preload = args.preload || file.preload;
+        check_cache(cache, preload)?;
         let mut exports: Vec<_> = file.exports.into_iter().map(|export| export.config).collect();
         for export in &mut exports {
             export.read_only |= args.read_only;
@@ -176,7 +180,8 @@ impl Config {
             announce_every: args.announce_every.map(Duration::from_secs).or(file.announce_every),
             huge_pages: args.hugepages.or(file.huge_pages).unwrap_or_default(),
             storage: StorageConfig {
-                cache: args.cache.or(file.cache).unwrap_or(usual.cache),
+                cache,
+                preload,
                 io_timeout: args
                     .io_timeout
                     .map(Duration::from_secs)

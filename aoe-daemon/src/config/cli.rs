@@ -50,7 +50,7 @@ A configuration file names everything once, and more for each export than flags 
       allow = [\"02:00:00:00:00:01\"]    # this client alone
 
   Of the whole file: interfaces mode require-zerocopy control state-dir announce-every hugepages
-  cache io-timeout.
+  cache preload io-timeout.
   Of an [[export]]: shelf slot file read-only offset length interfaces vlan config-string serial
   model wwn allow deny.
 
@@ -215,6 +215,10 @@ pub struct ServeArgs {
     /// where that is more, the log says so, and what can be had is taken.
     #[arg(long, value_name = "SIZE|all|0")]
     pub cache: Option<CacheSize>,
+    /// Read all files and devices into the cache, as far as they fit, without waiting for clients to
+    /// ask for them. Serving begins at once, and requests go first.
+    #[arg(long)]
+    pub preload: bool,
     /// Give up a request that its disk does not answer after so many seconds; 30 unless given.
     ///
     /// A read then fails by itself. After a write nobody knows what the disk will hold: every

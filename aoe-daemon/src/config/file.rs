@@ -17,7 +17,7 @@ mod properties;
 use super::cli::MAX_ANNOUNCE_EVERY;
 use super::overlap::ByteRange;
 use super::problem::{Flaw, Lines, Problem};
-use super::storage::MAX_IO_TIMEOUT;
+use super::storage::{MAX_IO_TIMEOUT, check_cache};
 use super::{CacheSize, ExportConfig, HugePages, InterfacePattern, Mode};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -48,6 +48,8 @@ pub struct File {
     pub huge_pages: Option<HugePages>,
     /// Memory for what was read.
     pub cache: Option<CacheSize>,
+    /// Whether disks are read into it before anybody asks for them.
+    pub preload: bool,
     /// After how long a request that its disk does not answer is given up.
     pub io_timeout: Option<Duration>,
 }
@@ -76,7 +78,7 @@ pub(super) struct Places {
 }
 
 /// Keys of the whole file.
-const KEYS: [&str; 10] = [
+const KEYS: [&str; 11] = [
     "interfaces",
     "mode",
     "require-zerocopy",
@@ -85,6 +87,7 @@ const KEYS: [&str; 10] = [
     "announce-every",
     "hugepages",
     "cache",
+    "preload",
     "io-timeout",
     "export",
 ];
@@ -142,12 +145,16 @@ pub(super) fn read(text: &str) -> (File, Vec<Flaw>) {
             .map(Spanned::into_inner),
         huge_pages: table.optional("hugepages", values::huge_pages).map(Spanned::into_inner),
         cache: table.optional("cache", values::cache).map(Spanned::into_inner),
+        preload: table.is_true("preload"),
         io_timeout: table
             .optional("io-timeout", |value| values::seconds(value, 1..=MAX_IO_TIMEOUT))
             .map(Spanned::into_inner),
     };
     if let Err(error) = super::mode(file.mode.unwrap_or(Mode::Auto), file.require_zerocopy) {
         table.flaw("require-zerocopy", &error.to_string());
+    }
+    if let Err(error) = check_cache(file.cache.unwrap_or(CacheSize::Auto), file.preload) {
+        table.flaw("preload", &error.to_string());
     }
     let exports = exports(&mut table);
     for (export, at) in exports {

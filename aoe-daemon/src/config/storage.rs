@@ -1,5 +1,6 @@
 //! How disks are read and written, whatever they are.
 
+use anyhow::{Result, ensure};
 use aoe_common::size::{SizeError, parse_bytes};
 use clap::ValueEnum;
 use std::fmt;
@@ -16,14 +17,27 @@ pub(super) const MAX_IO_TIMEOUT: u64 = 3600;
 pub struct StorageConfig {
     /// Memory for what was read.
     pub cache: CacheSize,
+    /// Whether disks are read into the cache before anybody asks for them.
+    pub preload: bool,
     /// After how long a request that its disk does not answer is given up, 1 second at least.
     pub io_timeout: Duration,
 }
 
 impl Default for StorageConfig {
     fn default() -> Self {
-        Self { cache: CacheSize::Auto, io_timeout: Duration::from_secs(USUAL_IO_TIMEOUT) }
+        Self {
+            cache: CacheSize::Auto,
+            preload: false,
+            io_timeout: Duration::from_secs(USUAL_IO_TIMEOUT),
+        }
     }
+}
+
+/// Fails where there is to be no cache, and something that needs one.
+pub(super) fn check_cache(cache: CacheSize, preload: bool) -> Result<()> {
+    let is_there = cache != CacheSize::Bytes(0);
+    ensure!(is_there || !preload, "preload contradicts cache 0: leave one of them out");
+    Ok(())
 }
 
 /// When writes are answered.

@@ -88,6 +88,7 @@ fn a_file_says_everything() {
         huge_pages: HugePages::Off,
         storage: StorageConfig {
             cache: CacheSize::Bytes(1 << 20),
+            preload: false,
             io_timeout: Duration::from_secs(5),
         },
     };
@@ -98,7 +99,8 @@ fn a_file_says_everything() {
 fn flags_weigh_more_than_the_file() {
     let (_directory, flag) = file(FILE);
     let flags = "--mode generic --control /c --state-dir /t --announce-every 5 --read-only \
-                 --create 1M --sparse --hugepages reserve --cache all --io-timeout 7";
+                 --create 1M --sparse --hugepages reserve --cache all --preload \
+                 --io-timeout 7";
     let config = parse(&format!("{flag} {flags}")).unwrap();
     assert_eq!(config.mode, Mode::Generic);
     assert_eq!((config.control, config.state_dir), ("/c".into(), "/t".into()));
@@ -106,7 +108,8 @@ fn flags_weigh_more_than_the_file() {
     assert!(config.exports[0].read_only && config.sparse);
     assert_eq!(config.create, Some(1 << 20));
     assert_eq!(config.huge_pages, HugePages::Reserve);
-    let storage = StorageConfig { cache: CacheSize::All, io_timeout: Duration::from_secs(7) };
+    let storage =
+        StorageConfig { cache: CacheSize::All, preload: true, io_timeout: Duration::from_secs(7) };
     assert_eq!(config.storage, storage);
 }
 
@@ -127,6 +130,10 @@ fn what_is_wrong_on_the_command_line_is_said() {
         ("--iface a --shelf 0 --slot 1 --file x --announce-every 0", "1..=86400"),
         ("--iface a --shelf 0 --slot 1 --file x --hugepages on", "reserve, use or off"),
         ("--iface a --shelf 0 --slot 1 --file x --cache lots", "number of bytes"),
+        (
+            "--iface a --shelf 0 --slot 1 --file x --preload --cache 0",
+            "preload contradicts cache 0",
+        ),
         ("--iface a --shelf 0 --slot 1 --file x --io-timeout 0", "0 is not in 1..=3600"),
         ("--iface a --shelf 0 --slot 1 --file x --config y", "cannot be used with"),
     ];
@@ -146,6 +153,10 @@ fn what_a_flag_contradicts_in_the_file_is_said() {
         error.to_string(),
         "require-zerocopy contradicts mode native: leave one of them out"
     );
+    let (_directory, flag) = file(&FILE.replace("cache = '1M'", "preload = true"));
+    assert!(parse(&flag).unwrap().storage.preload);
+    let error = parse(&format!("{flag} --cache 0")).unwrap_err();
+    assert_eq!(error.to_string(), "preload contradicts cache 0: leave one of them out");
 }
 
 #[test]

@@ -36,7 +36,7 @@ fn the_least_is_little() {
     let nothing = (file.mode, file.control, file.state_dir, file.announce_every);
     assert_eq!(nothing, (None, None, None, None));
     assert_eq!((file.huge_pages, file.cache, file.io_timeout), (None, None, None));
-    assert!(!file.require_zerocopy);
+    assert!(!file.require_zerocopy && !file.preload);
 }
 
 #[test]
@@ -52,6 +52,7 @@ fn the_sample_says_all_there_is_to_say() {
     assert!(file.control.is_some() && file.state_dir.is_some());
     assert_eq!(file.huge_pages, Some(HugePages::Reserve));
     assert_eq!(file.cache, Some(CacheSize::Bytes(4 << 30)));
+    assert!(file.preload);
     assert_eq!(file.io_timeout, Some(Duration::from_secs(30)));
     let said = |key: &str| uncommented.iter().any(|line| line.starts_with(&format!("{key} = ")));
     for key in super::KEYS.iter().chain(&super::export::KEYS) {
@@ -158,6 +159,11 @@ fn the_whole_file_may_be_wrong() {
             ("interfaces = ['a']\nhugepages = true", "2:13: hugepages must be a string, not true"),
             ("interfaces = ['a']\ncache = 'half'", "2:9: cache can't be \"half\": a size is a"),
             ("interfaces = ['a']\ncache = -1", "2:9: cache must be bytes, a multiple of 512"),
+            ("interfaces = ['a']\npreload = 1", "2:11: preload must be true or false, not 1"),
+            (
+                "interfaces = ['a']\npreload = true\ncache = 0",
+                "2:11: preload contradicts cache 0: leave one",
+            ),
             ("interfaces = ['a']\nio-timeout = 0", "2:14: io-timeout must be a number from 1 to"),
             ("interfaces = ['a']\nfoo = 1", "2:1: unknown key \"foo\": here can be interfaces,"),
             (
