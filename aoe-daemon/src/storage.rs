@@ -15,6 +15,7 @@ pub mod cache;
 pub mod create;
 mod discard;
 mod disk;
+mod driver;
 pub mod engine;
 mod helper;
 pub mod image;

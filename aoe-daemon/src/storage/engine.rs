@@ -15,12 +15,12 @@ mod writes;
 
 use super::cache::Cache;
 use super::disk::Disk;
-use super::helper::{Chore, Task, carry_out};
-use super::operation::{Done, Kind, Operation as DiskOperation, Purpose};
+use super::driver::Driver;
+use super::helper::Chore;
+use super::operation::{Done, Purpose};
 use super::order::{Access, Sectors};
 use super::staging::{BUFFERS, Buffer, Staging};
 use super::store::Store;
-use super::uring::Ring;
 use super::{Edited, Finished, Job, ParkedEdit};
 use crate::mailbox::{Mailbox, Message};
 use crate::record::Changes;
@@ -34,7 +34,6 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use streams::Streams;
-use tracing::{debug, warn};
 use writes::Group;
 
 /// Requests that may be parked for one export by one worker.
@@ -60,9 +59,8 @@ pub struct Settings {
 pub struct Engine {
     disks: Vec<Arc<Disk>>,
     cache: Arc<Cache>,
-    home: Arc<Mailbox>,
     settings: Settings,
-    ring: Option<Ring>,
+    driver: Driver,
     staging: Staging,
     parked: Slab<Parked>,
     /// How many are parked for each export.
@@ -129,9 +127,8 @@ impl Engine {
             active: Vec::with_capacity(lanes.len()),
             disks,
             cache,
-            home,
             settings,
-            ring: None,
+            driver: Driver::new(home),
             staging,
             parked: Slab::new(),
             lanes,
@@ -150,13 +147,7 @@ impl Engine {
     /// Opens its ring, which then belongs to this thread. Without one, every disk has a thread of
     /// its own do the work.
     pub fn open_ring(&mut self) {
-        match Ring::new(self.staging.region(), self.home.bell()) {
-            Ok(ring) => {
-                debug!(registered = ring.is_registered(), "io_uring");
-                self.ring = Some(ring);
-            }
-            Err(reason) => warn!(%reason, "no io_uring: disks are read and written by threads"),
-        }
+        self.driver.open_ring(self.staging.region());
     }
 
     /// Starts a request.
@@ -210,7 +201,7 @@ impl Engine {
         let entry = self.parked.vacant_entry();
         let key = entry.key();
         let placed = claim.map(|(sectors, access)| {
-            self.disks[export].store().order().enter(sectors, access, &self.home, key)
+            self.disks[export].store().order().enter(sectors, access, self.driver.home(), key)
         });
         let (place, is_ready) = placed.map_or((None, true), |(place, ready)| (Some(place), ready));
         let since = Instant::now();
@@ -305,15 +296,8 @@ impl Engine {
             unreachable!("an edit is with the thread only once")
         };
         let disk = &self.disks[export];
-        self.delegate(disk.store(), Chore::Edit { record: Arc::clone(disk.record()), key, edit });
-    }
-
-    /// Has a store's thread do something. Where none can be had it is done here: late is better
-    /// than never.
-    fn delegate(&self, store: &Store, chore: Chore) {
-        if let Err(task) = store.delegate(Task { chore, home: Arc::clone(&self.home) }) {
-            carry_out(task);
-        }
+        self.driver
+            .delegate(disk.store(), Chore::Edit { record: Arc::clone(disk.record()), key, edit });
     }
 
     fn activate(&mut self, number: usize) {
@@ -336,11 +320,9 @@ impl Engine {
         // Those that could not hand over everything are active once more.
         active.append(&mut self.active);
         self.active = active;
-        if let Some(ring) = &mut self.ring {
-            ring.enter();
-        }
+        self.driver.enter();
         for _ in 0..MOST_DONE {
-            let Some(done) = self.ring.as_mut().and_then(Ring::pop) else { break };
+            let Some(done) = self.driver.pop() else { break };
             any = true;
             self.done(done);
         }
@@ -385,20 +367,6 @@ impl Engine {
         self.staging.give(buffer);
     }
 
-    /// Has an operation carried out.
-    fn submit(&mut self, operation: DiskOperation) {
-        // The thread's way of flushing is the one that the broken build breaks.
-        let is_broken = cfg!(feature = "broken-durability");
-        let waits = operation.kind == Kind::Sync && (is_broken || !operation.store.is_direct());
-        match &mut self.ring {
-            Some(ring) if !waits => ring.push(operation),
-            _ => {
-                let store = Arc::clone(&operation.store);
-                self.delegate(&store, Chore::Operation(operation));
-            }
-        }
-    }
-
     /// Ends a request.
     fn complete(&mut self, key: usize, outcome: Outcome) {
         let Parked { what, export, place, .. } = self.parked.remove(key);
@@ -423,14 +391,12 @@ impl Engine {
     /// Announces that its thread is about to wait for the bell of its mailbox, which disks ring,
     /// too; `false` where it must not, because one has answered.
     pub fn prepare_sleep(&mut self) -> bool {
-        self.ring.as_mut().is_none_or(Ring::prepare_sleep)
+        self.driver.prepare_sleep()
     }
 
     /// Ends the sleep that [`prepare_sleep`](Self::prepare_sleep) announced.
     pub fn woke(&mut self) {
-        if let Some(ring) = &mut self.ring {
-            ring.woke();
-        }
+        self.driver.woke();
     }
 }
 

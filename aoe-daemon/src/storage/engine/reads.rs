@@ -152,7 +152,7 @@ impl Engine {
         let purpose = Purpose::Fill(fill);
         let buffer = Some(buffer);
         let bytes = 0..length;
-        self.submit(Operation { store, kind: Kind::Read, purpose, buffer, bytes, position });
+        self.driver.submit(Operation { store, kind: Kind::Read, purpose, buffer, bytes, position });
         fill
     }
 

@@ -170,7 +170,14 @@ impl Engine {
         let position = bytes.start + *written as u64;
         let bytes = *written..(bytes.end - bytes.start) as usize;
         let purpose = Purpose::Group(group);
-        self.submit(Operation { store, kind, purpose, buffer: Some(buffer), bytes, position });
+        self.driver.submit(Operation {
+            store,
+            kind,
+            purpose,
+            buffer: Some(buffer),
+            bytes,
+            position,
+        });
     }
 
     pub(super) fn group_done(&mut self, group: usize, done: Done) {
@@ -253,7 +260,14 @@ impl Engine {
         std::mem::swap(&mut lane.written, &mut lane.syncing);
         let store = Arc::clone(&lane.store);
         let (kind, purpose) = (Kind::Sync, Purpose::Sync);
-        self.submit(Operation { store, kind, purpose, buffer: None, bytes: 0..0, position: 0 });
+        self.driver.submit(Operation {
+            store,
+            kind,
+            purpose,
+            buffer: None,
+            bytes: 0..0,
+            position: 0,
+        });
     }
 
     pub(super) fn sync_done(&mut self, done: &Done) {
@@ -342,7 +356,7 @@ impl Engine {
         let bytes = bytes.map(|Sectors { start, end }| (start * size, (end - start) * size));
         let store = Arc::clone(disk.store());
         let chore = Chore::Trim { store: Arc::clone(&store), key, bytes: bytes.collect() };
-        self.delegate(&store, chore);
+        self.driver.delegate(&store, chore);
     }
 
     pub(super) fn trimmed(&mut self, key: usize, bytes: &[(u64, u64)], outcome: Outcome) {
