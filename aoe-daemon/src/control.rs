@@ -270,6 +270,7 @@ impl Daemon {
         // Nobody will deal with what is still changed.
         self.exports.bell().ignore();
         self.ports.iter_mut().for_each(Port::stop);
+        self.exports.save();
         self.report().await.summary()
     }
 }

@@ -19,11 +19,14 @@ use crate::storage::Disk;
 use crate::storage::cache::{Cache, keep_growing};
 use crate::storage::engine::{Engine, Settings};
 use crate::storage::room::Room;
+use crate::storage::writeback::Saver;
 use anyhow::Result;
 use aoe_common::address::Address;
 use aoe_common::steer::ServedKey;
 use aoe_common::wire::SECTOR_SIZE;
-use std::sync::Arc;
+use aoe_xsk::HugePages;
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
 use tracing::{info, warn};
 
 /// A target and the disk behind it.
@@ -59,6 +62,8 @@ pub struct Exports {
     exports: Vec<Export>,
     cache: Arc<Cache>,
     settings: Settings,
+    /// Of the files and devices that write back.
+    savers: Mutex<Vec<Saver>>,
     bell: Arc<Bell>,
     /// Kept for its lock.
     _state: StateDir,
@@ -80,9 +85,10 @@ impl Exports {
         let bytes = cached.map(|export| export.disk.image().sectors * SECTOR_SIZE as u64).sum();
         let cache = Arc::new(Cache::new(room.blocks(bytes), config.huge_pages));
         keep_growing(&cache)?;
+        let savers = start_savers(&exports, &cache, config.huge_pages)?;
         let settings =
             Settings { io_timeout: config.storage.io_timeout, huge_pages: config.huge_pages };
-        Ok(Self { exports, cache, settings, bell, _state: state })
+        Ok(Self { exports, cache, settings, savers: Mutex::new(savers), bell, _state: state })
     }
 
     /// One worker's way to all disks, with answers to this mailbox.
@@ -93,6 +99,13 @@ impl Exports {
     pub fn engine(&self, home: Arc<Mailbox>) -> Result<Engine, aoe_xsk::Error> {
         let disks = self.exports.iter().map(|export| Arc::clone(&export.disk)).collect();
         Engine::new(disks, Arc::clone(&self.cache), home, self.settings)
+    }
+
+    /// Writes what the cache has for the disks, when no worker adds to it any more.
+    pub fn save(&self) {
+        let savers =
+            std::mem::take(&mut *self.savers.lock().unwrap_or_else(PoisonError::into_inner));
+        savers.into_iter().for_each(Saver::stop);
     }
 
     /// All exports in the order of their indices.
@@ -173,4 +186,16 @@ impl Exports {
             }
         }
     }
+}
+
+/// Has every file and device that is to write back do so.
+fn start_savers(
+    exports: &[Export],
+    cache: &Arc<Cache>,
+    huge_pages: HugePages,
+) -> Result<Vec<Saver>> {
+    let mut seen = HashSet::new();
+    let stores = exports.iter().map(|export| export.disk.store());
+    let once = stores.filter(|store| seen.insert(Arc::as_ptr(store)));
+    once.filter_map(|store| Saver::start(store, cache, huge_pages).transpose()).collect()
 }

@@ -15,6 +15,11 @@ pub enum Message {
     Ready(usize),
     /// A disk is done with an operation.
     Done(Done),
+    /// What was in the cache alone when its engine asked for it, for the request that it has parked
+    /// under this key, is durable, or can't be made so.
+    Saved(usize, Outcome),
+    /// There may be room in the cache again for writes to the store of this number.
+    Room(usize),
     /// A disk has discarded these bytes, each a position and a length, or not.
     Trimmed {
         /// The key of the request.

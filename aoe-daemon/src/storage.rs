@@ -28,6 +28,7 @@ mod staging;
 pub mod store;
 mod transfer;
 mod uring;
+pub mod writeback;
 
 pub use disk::Disk;
 pub use operation::Done;

@@ -298,6 +298,10 @@ impl Cache {
         } else if index.find(pool, id).is_some() {
             return Laid::NoRoom;
         } else {
+            // The other half is for what is read, and for what comes while it is written.
+            if self.dirty() >= (self.capacity / 2).max(1) {
+                return Laid::NoRoom;
+            }
             let Some(mut chunk) = self.claim(&mut shard) else { return Laid::NoRoom };
             change(chunk.bytes_mut());
             chunk.name(id);

@@ -8,6 +8,7 @@
 //! Packets stay with the engine (but for edits): disks work on buffers of the engine's own. A
 //! request whose time is over is answered from its packet, whatever its disk does.
 
+mod laying;
 mod parked;
 mod reads;
 mod streams;
@@ -26,7 +27,7 @@ use crate::mailbox::{Mailbox, Message};
 use crate::record::Changes;
 use crate::target::{Fault, Operation, Outcome, Target};
 use aoe_xsk::{HugePages, Packet};
-use parked::{Chain, Parked, What};
+use parked::{Chain, Parked, Settled, What};
 use reads::Fill;
 use slab::Slab;
 use std::collections::VecDeque;
@@ -205,7 +206,16 @@ impl Engine {
         });
         let (place, is_ready) = placed.map_or((None, true), |(place, ready)| (Some(place), ready));
         let since = Instant::now();
-        entry.insert(Parked { what, export, place, since, failures, alone: false, next: None });
+        entry.insert(Parked {
+            what,
+            export,
+            place,
+            since,
+            failures,
+            alone: false,
+            settled: Settled::default(),
+            next: None,
+        });
         if is_ready {
             self.go_ahead(key);
         }
@@ -217,6 +227,8 @@ impl Engine {
         match message {
             Message::Ready(key) => self.ready(key),
             Message::Done(done) => self.done(done),
+            Message::Saved(key, outcome) => self.saved(key, outcome),
+            Message::Room(number) => self.activate(number),
             Message::Trimmed { key, bytes, outcome } => self.trimmed(key, &bytes, outcome),
             Message::Edited(key, edited) => {
                 self.complete(key, Ok(()));
@@ -259,11 +271,16 @@ impl Engine {
             return;
         };
         let lane = &mut self.lanes[number];
+        let writes_back = lane.store.writeback().is_some();
         match request.operation {
             Operation::Read(range) => {
                 // What it has waited for may have brought it into the cache.
                 if let Some(outcome) = self.read_parked(key, range) {
                     self.complete(key, outcome);
+                    return;
+                }
+                if writes_back && self.gather(key, range) {
+                    self.complete(key, Ok(()));
                     return;
                 }
                 self.lanes[number].reads.push(key);
@@ -279,6 +296,11 @@ impl Engine {
                 return;
             }
             Operation::Write { .. } => lane.writes.push(key),
+            // Nothing that was written before may come after it.
+            Operation::Trim | Operation::Flush if writes_back => {
+                self.save(number, key);
+                return;
+            }
             Operation::Trim => {
                 self.delegate_trim(key);
                 return;

@@ -79,7 +79,7 @@ impl Order {
         let waits =
             self.entries.iter().filter(|(_, other)| other.conflicts(&sectors, access)).count();
         if access == Access::Exclusive {
-            self.fills.iter_mut().for_each(|(_, fill)| fill.spoil(&sectors));
+            self.spoil(&sectors);
         }
         self.arrivals += 1;
         let (arrival, home) = (self.arrivals, Arc::clone(home));
@@ -98,6 +98,11 @@ impl Order {
                 }
             }
         }
+    }
+
+    /// Keeps fills in flight from bringing these sectors into the cache.
+    pub(super) fn spoil(&mut self, sectors: &Sectors) {
+        self.fills.iter_mut().for_each(|(_, fill)| fill.spoil(sectors));
     }
 
     /// Notes that blocks are being read for the cache, at most [`FILL_BLOCKS`].

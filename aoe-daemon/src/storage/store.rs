@@ -5,6 +5,7 @@ use super::discard::discard;
 use super::helper::{Helper, Task};
 use super::medium::is_in_memory;
 use super::order::Order;
+use super::writeback::Writeback;
 use crate::config::Durability;
 use crate::pace::Pace;
 use crate::target::{Fault, Outcome};
@@ -15,7 +16,7 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::OpenOptionsExt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 use tracing::error;
 
@@ -28,6 +29,8 @@ pub struct Store {
     backing: Arc<Backing>,
     durability: Durability,
     access: Access,
+    /// What is only in the cache, where it writes back.
+    writeback: OnceLock<Arc<Writeback>>,
     order: Mutex<Order>,
     helper: Helper,
     read_errors: Pace,
@@ -63,6 +66,7 @@ impl Store {
             backing,
             durability,
             access,
+            writeback: OnceLock::new(),
             order: Mutex::default(),
             helper: Helper::default(),
             read_errors: Pace::default(),
@@ -84,6 +88,18 @@ impl Store {
     /// When writes to it are answered.
     pub const fn durability(&self) -> Durability {
         self.durability
+    }
+
+    /// Has it write back from now on; `None` where it won't: it is only read, or gains nothing.
+    pub(super) fn write_back(&self) -> Option<Arc<Writeback>> {
+        let is_wanted = self.durability == Durability::Writeback;
+        let is_done = is_wanted && !self.backing.read_only && !self.is_memory();
+        is_done.then(|| Arc::clone(self.writeback.get_or_init(Arc::default)))
+    }
+
+    /// What it has to write, where it writes back.
+    pub(super) fn writeback(&self) -> Option<&Writeback> {
+        self.writeback.get().map(Arc::as_ref)
     }
 
     /// What is read and written.

@@ -14,6 +14,7 @@ use aoe_daemon::storage::engine::{Engine, Settings, Started};
 use aoe_daemon::storage::image::Image;
 use aoe_daemon::storage::medium::Medium;
 use aoe_daemon::storage::store::Store;
+use aoe_daemon::storage::writeback::Saver;
 use aoe_daemon::storage::{Disk, Edited, Finished, Job, ParkedEdit};
 use aoe_daemon::target::identify::Description;
 use aoe_daemon::target::{Fault, Operation, Outcome, Port, Step, Target};
@@ -40,6 +41,7 @@ pub(crate) struct Bench {
     pub(crate) disk: Arc<Disk>,
     pub(crate) record: Arc<Record>,
     edited: VecDeque<Edited>,
+    saver: Option<Saver>,
 }
 
 /// What a disk is worked with.
@@ -51,18 +53,29 @@ pub(crate) struct Setup {
     pub(crate) cache: usize,
     /// After how long a silent disk is given up.
     pub(crate) io_timeout: Duration,
+    /// When writes are answered.
+    pub(crate) durability: Durability,
 }
 
 impl Setup {
     /// As a daemon does unless told otherwise.
-    pub(crate) const USUAL: Self =
-        Self { ring: true, cache: 4096, io_timeout: Duration::from_secs(30) };
+    pub(crate) const USUAL: Self = Self {
+        ring: true,
+        cache: 4096,
+        io_timeout: Duration::from_secs(30),
+        durability: Durability::Always,
+    };
+    /// As a daemon that writes back does.
+    pub(crate) const WRITEBACK: Self = Self { durability: Durability::Writeback, ..Self::USUAL };
     /// All that make a difference.
-    pub(crate) const ALL: [Self; 4] = [
+    pub(crate) const ALL: [Self; 7] = [
         Self::USUAL,
         Self { cache: 8, ..Self::USUAL },
         Self { cache: 0, ..Self::USUAL },
         Self { ring: false, ..Self::USUAL },
+        Self::WRITEBACK,
+        Self { cache: 8, ..Self::WRITEBACK },
+        Self { ring: false, ..Self::WRITEBACK },
     ];
 }
 
@@ -80,20 +93,21 @@ impl Bench {
         let trim = Medium::of(&image.backing).trim;
         let target = Target::new(address, Description { trim, ..Description::of_size(CLAIMED) });
         let record = Arc::new(Record::new(target, memory, Arc::default()));
-        let store = Arc::new(Store::new(0, Arc::clone(&image.backing), Durability::Always));
-        let disk = Arc::new(Disk::new(image, store, Arc::clone(&record)));
+        let store = Arc::new(Store::new(0, Arc::clone(&image.backing), setup.durability));
+        let disk = Arc::new(Disk::new(image, Arc::clone(&store), Arc::clone(&record)));
         let mailbox = CHUNKS as usize + Engine::messages(EXPORTS);
         let mailbox = Arc::new(Mailbox::new(mailbox).unwrap());
         let settings = Settings { io_timeout: setup.io_timeout, huge_pages: HugePages::Use };
         let disks = vec![Arc::clone(&disk); EXPORTS];
         let cache = Arc::new(Cache::new(setup.cache, HugePages::Use));
         while cache.grow().unwrap().is_some() {}
+        let saver = Saver::start(&store, &cache, HugePages::Use).unwrap();
         let mut engine = Engine::new(disks, cache, Arc::clone(&mailbox), settings).unwrap();
         if setup.ring {
             engine.open_ring();
         }
         let umem = Umem::new(CHUNKS, HugePages::Use).unwrap();
-        Self { umem, mailbox, engine, disk, record, edited: VecDeque::new() }
+        Self { umem, mailbox, engine, disk, record, edited: VecDeque::new(), saver }
     }
 
     /// The job that a worker makes of a frame.
@@ -202,6 +216,13 @@ impl Bench {
         self.work(Registers::command(0xEA), &[]).0
     }
 
+    /// Writes what is only in the cache, as a daemon does that ends.
+    pub(crate) fn save(&mut self) {
+        if let Some(saver) = self.saver.take() {
+            saver.stop();
+        }
+    }
+
     /// The sectors of a job, whose packet goes back to the memory.
     pub(crate) fn take_apart(&mut self, job: Job) -> Vec<u8> {
         let mut data = vec![0; job.request.operation.data_length()];
@@ -212,5 +233,11 @@ impl Bench {
 
     pub(crate) fn recycle(&mut self, packet: Packet) {
         self.umem.recycle(packet);
+    }
+}
+
+impl Drop for Bench {
+    fn drop(&mut self) {
+        self.save();
     }
 }

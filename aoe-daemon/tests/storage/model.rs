@@ -121,6 +121,7 @@ fn run(setup: Setup, directory: &Path, steps: &[Step]) -> Result<(), TestCaseErr
         let read = bench.read(lba, 10).unwrap();
         prop_assert!(read == disk[lba as usize * 512..][..5120], "{lba} reads as other data");
     }
+    bench.save();
     let file = fs::read(file.path()).unwrap();
     prop_assert!(file[OFFSET * 512..] == disk[..], "the file has other data");
     prop_assert!(file[..OFFSET * 512] == content[..OFFSET * 512], "what is not served has changed");

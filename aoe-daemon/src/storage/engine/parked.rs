@@ -19,9 +19,16 @@ pub(super) struct Parked {
     pub(super) failures: u32,
     /// Whether it shares no operation with others: one has failed, and it may not be its fault.
     pub(super) alone: bool,
+    /// Its sectors that are where they belong already: in the packet of a read, in the cache of a
+    /// write.
+    pub(super) settled: Settled,
     /// The next of those that share its operation.
     pub(super) next: Option<usize>,
 }
+
+/// Some of a request's sectors, of which there are never more than fit a frame.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Settled(u32);
 
 pub(super) enum What {
     Job(Job),
@@ -37,6 +44,20 @@ impl What {
             Self::Edit(_) => None,
             Self::Away(request) => *request,
         }
+    }
+}
+
+impl Settled {
+    pub(super) const fn has(self, sector: usize) -> bool {
+        self.0 >> sector & 1 != 0
+    }
+
+    pub(super) const fn add(&mut self, first: usize, count: usize) {
+        self.0 |= ((1 << count) - 1) << first;
+    }
+
+    pub(super) const fn is_empty(self) -> bool {
+        self.0 == 0
     }
 }
 
@@ -74,6 +95,8 @@ impl Engine {
             let store = self.disks[parked.export].store();
             let fault = match job.request.operation {
                 Operation::Read(_) | Operation::Verify(_) => Fault::ReadFailed,
+                // It waits for others, and has not been refused by the disk.
+                _ if store.writeback().is_some() => Fault::WriteFailed,
                 // Nobody knows whether it will reach the disk.
                 _ => store.fail("the disk does not answer"),
             };
@@ -100,7 +123,7 @@ impl Engine {
             }
             match parked.what {
                 What::Job(job) => {
-                    if job.request.operation.changes_data() {
+                    if job.request.operation.changes_data() && store.writeback().is_none() {
                         store.fail("a write was given up: the disk does not answer");
                     }
                     packets.push(job.packet);

@@ -6,6 +6,7 @@ use super::super::operation::{Done, Kind, Operation, Purpose};
 use super::super::order::{FILL_BLOCKS, FillId, bits};
 use super::super::staging::{Buffer, LARGE};
 use super::super::{Job, transfer};
+use super::parked::Settled;
 use super::{Chain, Engine, What, put_back};
 use crate::target::{Fault, Operation as Asked, Outcome, Range};
 use aoe_common::wire::SECTOR_SIZE;
@@ -202,7 +203,7 @@ impl Engine {
         let end = if is_seen { end } else { end.min(LARGE) };
         if let Some(data) = got.get(start..end) {
             if is_seen {
-                job.packet.copy_in(job.request.data_offset(), data);
+                copy_missing(job, parked.settled, data);
             }
             self.complete(key, Ok(()));
             return;
@@ -245,6 +246,20 @@ impl Engine {
             if let Some((block, id, valid)) = fresh.filter(|_| spoiled & 1 << at == 0) {
                 block.install(id, valid);
             }
+        }
+    }
+}
+
+/// Copies what was read of a disk into a packet, but for the sectors that it has.
+fn copy_missing(job: &mut Job, settled: Settled, data: &[u8]) {
+    let to = job.request.data_offset();
+    if settled.is_empty() {
+        job.packet.copy_in(to, data);
+        return;
+    }
+    for (sector, data) in data.chunks(SECTOR_SIZE).enumerate() {
+        if !settled.has(sector) {
+            job.packet.copy_in(to + sector * SECTOR_SIZE, data);
         }
     }
 }

@@ -40,6 +40,10 @@ impl Engine {
         if self.lanes[number].writes.is_empty() {
             return;
         }
+        if self.lanes[number].store.writeback().is_some() {
+            self.lay_writes(number);
+            return;
+        }
         let mut keys = std::mem::take(&mut self.lanes[number].writes);
         keys.sort_unstable_by_key(|key| self.changed(*key).start);
         // After all of them have come.
@@ -111,7 +115,7 @@ impl Engine {
     }
 
     /// Whether a write may be carried out, to a file or device that reaches so far.
-    fn check_write(&self, number: usize, key: usize, reach: u64) -> Outcome {
+    pub(super) fn check_write(&self, number: usize, key: usize, reach: u64) -> Outcome {
         if !matches!(self.parked[key].what, What::Job(_)) {
             // Its time is over.
             return Err(Fault::Unavailable);
