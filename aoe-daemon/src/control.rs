@@ -27,8 +27,8 @@ use tracing::{info, warn};
 
 /// How often an interface that is waited for is looked at, besides every change of a link.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
-/// How often the sizes of files and devices are looked at.
-const LOOK_AT_SIZES: Duration = Duration::from_secs(60);
+/// How often files and devices are looked at.
+const LOOK_AT_DISKS: Duration = Duration::from_secs(60);
 /// How long announcements are gathered: clients may change much.
 const GATHER: Duration = Duration::from_millis(50);
 /// Questions that may wait for an answer.
@@ -55,13 +55,13 @@ pub fn serve(config: &Config) -> Result<()> {
         let bell = Arc::clone(daemon.exports.bell());
         bell.hear();
         let mut look_again = every(LOOK_AGAIN);
-        let mut look_at_sizes = every(LOOK_AT_SIZES);
+        let mut look_at_disks = every(LOOK_AT_DISKS);
         let mut announce = config.announce_every.map(every);
         loop {
             tokio::select! {
                 _ = terminate.recv() => break,
                 _ = interrupt.recv() => break,
-                _ = hang_up.recv() => daemon.exports.look_at_sizes(),
+                _ = hang_up.recv() => daemon.exports.look_at_disks(),
                 changed = daemon.links.changed() => {
                     if let Err(error) = changed {
                         warn!(%error, "changes of interfaces go unnoticed");
@@ -70,7 +70,7 @@ pub fn serve(config: &Config) -> Result<()> {
                     daemon.refresh();
                 }
                 _ = look_again.tick() => daemon.retry(),
-                _ = look_at_sizes.tick() => daemon.exports.look_at_sizes(),
+                _ = look_at_disks.tick() => daemon.exports.look_at_disks(),
                 () = tick(&mut announce) => {
                     daemon.ports.iter().for_each(|port| port.announce(None));
                 }

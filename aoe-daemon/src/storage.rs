@@ -6,8 +6,8 @@
 //! [`cache`](cache::Cache), of which [`room`] says how large it may be.
 //!
 //! From below: [`backing`] is a file or device, opened and locked once; [`image`] a part of it that
-//! is served; `store` how its data is reached, and with `order` who has to wait for whom; `disk` an
-//! export's view of it. `staging` has the buffers that disks read into and write from, `operation`
+//! is served; `store` how its data is reached, and with `order` who has to wait for whom; [`sighting`]
+//! whether its path still leads to it; `disk` an export's view of it. `staging` has the buffers that disks read into and write from, `operation`
 //! is what they are asked for, `uring` and `helper` carry it out.
 
 pub mod backing;
@@ -24,6 +24,7 @@ pub mod medium;
 mod operation;
 mod order;
 pub mod room;
+pub mod sighting;
 mod staging;
 pub mod store;
 mod transfer;

@@ -147,7 +147,7 @@ impl Daemon {
         finish(&mut command, SHORT)
     }
 
-    /// SIGHUP: it looks at the sizes of its files.
+    /// SIGHUP: it looks at its files and their sizes.
     pub fn hang_up(&self) -> Result<()> {
         self.process.signal(Signal::HUP)
     }

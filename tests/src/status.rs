@@ -35,6 +35,8 @@ pub struct Export {
     pub failed: bool,
     /// Sectors that can be read and written.
     pub reachable: u64,
+    /// Whether its file is still where it was opened.
+    pub file_state: String,
     /// VLAN that it is offered on; 0 for untagged frames.
     pub vlan: u16,
     /// Serial number.

@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use aoe_tests::client::Client;
 use aoe_tests::daemon::{Daemon, Setup};
 use aoe_tests::dice::Dice;
@@ -338,6 +338,49 @@ fn a_file_that_is_cut_and_deleted_under_load() -> Result<()> {
     }
     ensure!(counts[1] > 100 && counts[2] > 100, "{counts:?}");
     ensure!(bench.station.ask(&read(0))?.error() == UNAVAILABLE, "an empty file is available");
+    bench.expect_the_other_healthy()?;
+    bench.daemon.stop()?;
+    Ok(())
+}
+
+/// Whatever becomes of its name, the file that is open is served, and it is said once what that means.
+#[test]
+#[ignore = "needs root and network namespaces: cargo xtask test runs it"]
+fn a_file_that_is_moved_replaced_and_deleted() -> Result<()> {
+    let scratch = paths::scratch()?;
+    let [image, other] = ["disk.img", "other.img"].map(|name| scratch.path().join(name));
+    random_image(&image, MIB as usize, 75)?;
+    let wire = Wire::new(Shape::default())?;
+    let mut bench = Bench::new(&wire, scratch.path(), &image)?;
+    let mut look = |state: &str, said: &str| -> Result<String> {
+        bench.daemon.hang_up()?;
+        bench.daemon.wait_for_status(state, SOON, |status| {
+            status.export("e0.1").is_ok_and(|export| export.file_state == state)
+        })?;
+        ensure!(bench.outcome(&write(9, 7))? == SUCCESS, "{state}: it can't be written");
+        bench.daemon.process.wait_for_line(said, SOON)
+    };
+    fs::rename(&image, &other)?;
+    look("moved", "no file is in its place")?;
+    fs::rename(&other, &image)?;
+    look("in-place", "it is in its place again")?;
+    let content = random_image(&other, MIB as usize, 76)?;
+    fs::rename(&other, &image)?;
+    let line = look("deleted-and-replaced", "another file is in its place")?;
+    ensure!(line.contains("ERROR") && line.contains("disk.img"), "not loud: {line}");
+    fs::remove_file(&image)?;
+    let line = look("deleted", "but it was deleted: what is written to it is lost")?;
+    look("deleted", "but it was deleted: what is written to it is lost")?;
+    let log = bench.daemon.process.log();
+    ensure!(log.matches("but it was deleted").count() == 1, "it is said again and again:\n{log}");
+    ensure!(bench.data(9)? == [7; 512], "what was written is not read");
+
+    // What the line tells to do saves it.
+    let words = line.split("and then: cp ").nth(1).context(line.clone())?;
+    fs::copy(words.split(' ').next().unwrap_or_default(), &image)?;
+    let saved = fs::read(&image)?;
+    ensure!(saved[9 * 512..10 * 512] == [7; 512] && saved != content, "other data was saved");
+    ensure!(saved.len() == MIB as usize, "{} bytes were saved", saved.len());
     bench.expect_the_other_healthy()?;
     bench.daemon.stop()?;
     Ok(())

@@ -2,6 +2,7 @@
 
 use crate::exports::Export;
 use crate::stats::{Stat, Stats};
+use crate::storage::sighting::Sighting;
 use aoe_common::counters::Counter;
 use aoe_common::wire::Mac;
 use aoe_xsk::{Census, Statistics};
@@ -46,6 +47,9 @@ pub struct ExportReport {
     pub failed: bool,
     /// Sectors that can be read and written: fewer than `sectors` where the file has shrunk.
     pub reachable: u64,
+    /// Whether its file is still where it was opened: `in-place`, `moved`, `replaced` by another one,
+    /// `deleted`, or `deleted-and-replaced`.
+    pub file_state: Sighting,
     /// VLAN that it is offered on; 0 for untagged frames.
     pub vlan: u16,
     /// Serial number.
@@ -116,6 +120,7 @@ impl ExportReport {
             durability: export.disk.store().durability().to_string(),
             failed: export.disk.is_failed(),
             reachable: target.reachable(),
+            file_state: export.disk.store().sighting(),
             vlan: target.vlan(),
             serial: description.serial.clone(),
             config_string: lists.config_string.escape_ascii().to_string(),
@@ -260,6 +265,9 @@ impl Display for ExportReport {
         }
         if reachable < sectors {
             write!(f, ", SHRUNK: only {reachable} sectors are left")?;
+        }
+        if self.file_state != Sighting::InPlace {
+            write!(f, ", FILE GONE: {}", self.file_state)?;
         }
         if *failed {
             write!(f, ", FAILED: writes are refused until: aoe-daemon clear {address} --failed")?;

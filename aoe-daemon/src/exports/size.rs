@@ -1,10 +1,16 @@
-//! Disks that grow, and such that somebody has cut.
+//! Disks that grow, such that somebody has cut, and such whose file is not where it was.
 
 use super::{Export, Exports};
 use crate::record::Changes;
 use tracing::{error, info, warn};
 
 impl Exports {
+    /// Looks at every file and device, whether it is as large and where it was.
+    pub fn look_at_disks(&self) {
+        self.look_at_sizes();
+        self.all().iter().for_each(|export| export.disk.store().look_at_place());
+    }
+
     /// Looks at the size of every file and device. What has grown is served as far as it goes now.
     /// What has shrunk keeps its size for the clients, whose filesystems reach that far, and what
     /// is missing of it can't be read or written.

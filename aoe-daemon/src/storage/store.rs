@@ -5,6 +5,7 @@ use super::discard::discard;
 use super::helper::{Helper, Task};
 use super::medium::is_in_memory;
 use super::order::Order;
+use super::sighting::Sighting;
 use super::writeback::Writeback;
 use crate::config::Durability;
 use crate::pace::Pace;
@@ -33,6 +34,7 @@ pub struct Store {
     writeback: OnceLock<Arc<Writeback>>,
     order: Mutex<Order>,
     helper: Helper,
+    sighting: Mutex<Sighting>,
     read_errors: Pace,
     no_space: Pace,
     cut: Pace,
@@ -69,6 +71,7 @@ impl Store {
             writeback: OnceLock::new(),
             order: Mutex::default(),
             helper: Helper::default(),
+            sighting: Mutex::default(),
             read_errors: Pace::default(),
             no_space: Pace::default(),
             cut: Pace::default(),
@@ -100,6 +103,17 @@ impl Store {
     /// What it has to write, where it writes back.
     pub(super) fn writeback(&self) -> Option<&Writeback> {
         self.writeback.get().map(Arc::as_ref)
+    }
+
+    /// What has become of its file, as it was last seen.
+    pub fn sighting(&self) -> Sighting {
+        *self.sighting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes what has become of its file, and tells whether that is news.
+    pub(super) fn note_sighting(&self, sighting: Sighting) -> bool {
+        let mut known = self.sighting.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::replace(&mut *known, sighting) != sighting
     }
 
     /// What is read and written.
