@@ -10,3 +10,4 @@ mod failing;
 mod mailbox;
 mod model;
 mod plain;
+mod writeback;
