@@ -155,6 +155,9 @@ impl Daemon {
             links,
         };
         daemon.attend_new_interfaces();
+        if config.storage.preload {
+            daemon.exports.preload()?;
+        }
         if daemon.ports.is_empty() {
             warn!("there is no interface of these names yet: waiting for one");
         }
@@ -270,7 +273,7 @@ impl Daemon {
         // Nobody will deal with what is still changed.
         self.exports.bell().ignore();
         self.ports.iter_mut().for_each(Port::stop);
-        self.exports.save();
+        self.exports.finish();
         self.report().await.summary()
     }
 }

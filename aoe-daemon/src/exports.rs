@@ -18,6 +18,7 @@ use crate::state::StateDir;
 use crate::storage::Disk;
 use crate::storage::cache::{Cache, keep_growing};
 use crate::storage::engine::{Engine, Settings};
+use crate::storage::preload::Preloader;
 use crate::storage::room::Room;
 use crate::storage::writeback::Saver;
 use anyhow::Result;
@@ -26,7 +27,7 @@ use aoe_common::steer::ServedKey;
 use aoe_common::wire::SECTOR_SIZE;
 use aoe_xsk::HugePages;
 use std::collections::HashSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tracing::{info, warn};
 
 /// A target and the disk behind it.
@@ -64,6 +65,7 @@ pub struct Exports {
     settings: Settings,
     /// Of the files and devices that write back.
     savers: Mutex<Vec<Saver>>,
+    preloader: Mutex<Option<Preloader>>,
     bell: Arc<Bell>,
     /// Kept for its lock.
     _state: StateDir,
@@ -88,7 +90,15 @@ impl Exports {
         let savers = start_savers(&exports, &cache, config.huge_pages)?;
         let settings =
             Settings { io_timeout: config.storage.io_timeout, huge_pages: config.huge_pages };
-        Ok(Self { exports, cache, settings, savers: Mutex::new(savers), bell, _state: state })
+        Ok(Self {
+            exports,
+            cache,
+            settings,
+            savers: Mutex::new(savers),
+            preloader: Mutex::default(),
+            bell,
+            _state: state,
+        })
     }
 
     /// One worker's way to all disks, with answers to this mailbox.
@@ -101,11 +111,25 @@ impl Exports {
         Engine::new(disks, Arc::clone(&self.cache), home, self.settings)
     }
 
-    /// Writes what the cache has for the disks, when no worker adds to it any more.
-    pub fn save(&self) {
-        let savers =
-            std::mem::take(&mut *self.savers.lock().unwrap_or_else(PoisonError::into_inner));
-        savers.into_iter().for_each(Saver::stop);
+    /// Starts to read all disks into the cache.
+    ///
+    /// # Errors
+    ///
+    /// Where there is no memory for that, or no thread.
+    pub fn preload(&self) -> Result<()> {
+        let disks = self.exports.iter().map(|export| Arc::clone(&export.disk)).collect();
+        let preloader = Preloader::start(disks, Arc::clone(&self.cache), self.settings.huge_pages)?;
+        *lock(&self.preloader) = Some(preloader);
+        Ok(())
+    }
+
+    /// Ends what is done behind the requests: preloading, and writing what the cache has for the
+    /// disks, when no worker adds to it any more. when no worker adds to it any more.
+    pub fn finish(&self) {
+        if let Some(preloader) = lock(&self.preloader).take() {
+            preloader.stop();
+        }
+        std::mem::take(&mut *lock(&self.savers)).into_iter().for_each(Saver::stop);
     }
 
     /// All exports in the order of their indices.
@@ -198,4 +222,8 @@ fn start_savers(
     let stores = exports.iter().map(|export| export.disk.store());
     let once = stores.filter(|store| seen.insert(Arc::as_ptr(store)));
     once.filter_map(|store| Saver::start(store, cache, huge_pages).transpose()).collect()
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -34,6 +34,8 @@ const SHARDS: usize = 64;
 const LEAST_BLOCKS: usize = 64;
 /// Blocks that are looked for one by one when they are thrown out; with more, all are looked at.
 const FEW_BLOCKS: u64 = 16;
+/// The part of the room that stays free when the first of the parts is full.
+pub const UNEVEN: usize = 32;
 /// Bits of a [`BlockId`] that number the block; what is above names the store.
 const BLOCK_BITS: u32 = 48;
 /// Bytes of a sector.
@@ -84,11 +86,14 @@ impl BlockId {
         Self((store as u64) << BLOCK_BITS | block & ((1 << BLOCK_BITS) - 1))
     }
 
-    /// A number that looks like chance.
+    /// A number that looks like chance, and spreads neighbours more evenly than that would.
     const fn mixed(self) -> u64 {
-        // Neighbours go to different shards, and a multiplication alone would leave the low bits.
-        let mixed = self.0.wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        mixed ^ mixed >> 32
+        self.0.wrapping_mul(0x9E37_79B9_7F4A_7C15)
+    }
+
+    /// Which of 2 to the power of `bits` parts it is in.
+    const fn part(self, bits: u32) -> usize {
+        (self.mixed() >> 1 >> (63 - bits)) as usize
     }
 }
 
@@ -218,8 +223,8 @@ impl Cache {
     }
 
     fn shard(&self, id: BlockId) -> MutexGuard<'_, Shard> {
-        // All blocks of one place in the index belong to one shard: it has more places than that.
-        lock(&self.shards[id.mixed() as usize & (self.shards.len() - 1)])
+        // All blocks of one place in the index belong to one shard: it has no fewer places.
+        lock(&self.shards[id.part(self.shards.len().ilog2())])
     }
 
     /// Whether any of the block is there.

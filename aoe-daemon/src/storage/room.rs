@@ -1,6 +1,6 @@
 //! How large the cache may be.
 
-use super::cache::BLOCK;
+use super::cache::{BLOCK, UNEVEN};
 use crate::config::CacheSize;
 use std::fs;
 use thiserror::Error;
@@ -9,6 +9,9 @@ use tracing::warn;
 /// The part of the available memory that no cache takes: packet buffers, buffers of the disks and
 /// all other programs need some.
 const KEPT: u64 = 8;
+
+/// Bytes that even the smallest has beyond what is in it.
+const LEAST: u64 = 1 << 20;
 
 /// More was asked for than can be had.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -60,7 +63,7 @@ impl Room {
         let Self { size, available } = *self;
         let most = self.most();
         let bytes = match size {
-            CacheSize::Auto => disks.min(available / 2),
+            CacheSize::Auto => roomy(disks).min(available / 2),
             CacheSize::All => {
                 if disks > most {
                     warn!(
@@ -70,12 +73,17 @@ impl Room {
                         "there is not enough memory for a cache of all disks: it has a part of them"
                     );
                 }
-                disks.min(most)
+                roomy(disks).min(most)
             }
             CacheSize::Bytes(wanted) => wanted,
         };
         bytes.div_ceil(BLOCK as u64).min(usize::MAX as u64) as usize
     }
+}
+
+/// Bytes of a cache that has room for all of so many.
+const fn roomy(bytes: u64) -> u64 {
+    bytes + (bytes / UNEVEN as u64).next_multiple_of(BLOCK as u64) + LEAST
 }
 
 /// Bytes of memory that could be had without swapping, as the kernel reckons; none where it does
@@ -111,9 +119,10 @@ mod tests {
 
     #[test]
     fn half_of_the_memory_is_left_unless_more_is_asked_for() {
-        assert_eq!(bytes(CacheSize::Auto, GIB), Ok(GIB));
+        assert_eq!(bytes(CacheSize::Auto, GIB), Ok(roomy(GIB)));
         assert_eq!(bytes(CacheSize::Auto, 100 * GIB), Ok(8 * GIB));
-        assert_eq!(bytes(CacheSize::All, 10 * GIB), Ok(10 * GIB));
+        assert_eq!(bytes(CacheSize::All, 10 * GIB), Ok(roomy(10 * GIB)));
+        assert_eq!(roomy(GIB), GIB + GIB / 32 + LEAST);
         assert_eq!(bytes(CacheSize::All, 100 * GIB), Ok(14 * GIB));
     }
 

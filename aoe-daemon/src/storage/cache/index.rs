@@ -11,16 +11,19 @@ const MOST_STEPS: usize = 32;
 /// the place's shard. Without it a block may seem not to be there while others come and go.
 pub(super) struct Index {
     heads: Box<[Link]>,
+    /// What numbers their places has so many bits.
+    bits: u32,
 }
 
 impl Index {
     /// An index for about so many blocks.
     pub(super) fn new(blocks: usize) -> Self {
-        Self { heads: Link::none(blocks.next_power_of_two()) }
+        let bits = blocks.next_power_of_two().ilog2();
+        Self { heads: Link::none(1 << bits), bits }
     }
 
     fn head(&self, id: BlockId) -> &Link {
-        &self.heads[id.mixed() as usize & (self.heads.len() - 1)]
+        &self.heads[id.part(self.bits)]
     }
 
     /// Pins the chunk that these sectors of a block are in. Needs no lock; without it, what is

@@ -213,20 +213,35 @@ fn no_hit_is_torn() {
 fn what_is_dirty_stays_and_leaves_room_for_nothing() {
     let cache = full_grown(64);
     let all = Sectors::first(8);
-    for block in 0..64 {
+    for block in 0..32 {
         assert_eq!(cache.lay(BlockId::new(3, block), all, |bytes| bytes.fill(1)), Laid::First);
     }
     let other = BlockId::new(3, 64);
-    assert_eq!(cache.lay(other, all, |bytes| bytes.fill(1)), Laid::NoRoom);
-    assert!(cache.prepare(other).is_none());
+    assert_eq!(cache.lay(other, all, |bytes| bytes.fill(1)), Laid::NoRoom, "half of it is dirty");
+    for block in 100..1000 {
+        put(&cache, BlockId::new(3, block), 3);
+    }
+    let is_there = |block: &u64| cache.read(BlockId::new(3, *block), all, |_| ()).is_some();
+    assert_eq!((0..32).filter(is_there).count(), 32);
     let first = BlockId::new(3, 0);
     assert_eq!(cache.lay(first, all, |bytes| bytes.fill(2)), Laid::More);
     let mut taken = 0;
     cache.take_dirty(first, |bytes, dirty, _| taken = if dirty == all { bytes[0] } else { 0 });
     assert_eq!(taken, 2);
     // Being written is not written yet.
-    assert!(cache.prepare(other).is_none());
+    assert_eq!(cache.lay(other, all, |bytes| bytes.fill(1)), Laid::NoRoom);
     cache.settle(first, true);
     assert_eq!(cache.lay(other, all, |bytes| bytes.fill(1)), Laid::First);
-    assert_eq!(cache.dirty(), 64);
+    assert_eq!(cache.dirty(), 32);
+}
+
+/// A cache with room for a disk and a little more keeps all of it.
+#[test]
+fn a_disk_that_fits_stays() {
+    let blocks = 40_000;
+    let cache = full_grown(blocks + blocks / UNEVEN + 256);
+    for block in 0..blocks as u64 {
+        put(&cache, BlockId::new(0, block), 1);
+    }
+    assert_eq!((0..blocks as u64).filter(|block| is_hit(&cache, *block)).count(), blocks);
 }

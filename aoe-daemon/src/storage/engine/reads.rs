@@ -1,9 +1,10 @@
 //! Reading: from the cache, or in whole blocks that then go there.
 
-use super::super::cache::{BLOCK, BlockId, Cache, Sectors as Valid, pieces};
+use super::super::cache::{BLOCK, BlockId, Cache, pieces};
 use super::super::disk::Disk;
+use super::super::fill::keep;
 use super::super::operation::{Done, Kind, Operation, Purpose};
-use super::super::order::{FILL_BLOCKS, FillId, bits};
+use super::super::order::{FillId, bits};
 use super::super::staging::{Buffer, LARGE};
 use super::super::{Job, transfer};
 use super::parked::Settled;
@@ -172,7 +173,7 @@ impl Engine {
             self.deliver(lane, key, bytes.start, got, result.as_ref().err());
         }
         if let Some(id) = id {
-            self.keep(lane, bytes.start, got, id);
+            keep(&self.cache, &self.lanes[lane].store, bytes.start, got, id);
         }
         self.take_back(lane, buffer);
     }
@@ -222,31 +223,6 @@ impl Engine {
             None => store.not_read(lba, &std::io::ErrorKind::UnexpectedEof.into()),
         };
         self.complete(key, Err(fault));
-    }
-
-    /// Puts what was read into the cache, but for what was written since.
-    fn keep(&mut self, lane: usize, position: u64, got: &[u8], id: FillId) {
-        let store = &self.lanes[lane].store;
-        let first = position / BLOCK as u64;
-        let spoiled = store.order().spoiled(id);
-        let mut fresh = [const { None }; FILL_BLOCKS as usize];
-        for (at, data) in got.chunks(BLOCK).enumerate() {
-            if spoiled & 1 << at != 0 {
-                continue;
-            }
-            let id = BlockId::new(store.number(), first + at as u64);
-            let Some(mut block) = self.cache.prepare(id) else { continue };
-            block.bytes_mut()[..data.len()].copy_from_slice(data);
-            fresh[at] = Some((block, id, Valid::first(data.len() / SECTOR_SIZE)));
-        }
-        let mut order = store.order();
-        let spoiled = order.end_fill(id);
-        for (at, fresh) in fresh.into_iter().enumerate() {
-            // Under the lock: a write that comes now finds it in the cache.
-            if let Some((block, id, valid)) = fresh.filter(|_| spoiled & 1 << at == 0) {
-                block.install(id, valid);
-            }
-        }
     }
 }
 

@@ -1,32 +1,23 @@
 //! Writing dirty blocks to their disk.
 
 use super::super::cache::{BLOCK, BLOCK_SECTORS, BlockId, Cache, Sectors as Mask};
-use super::super::driver::Driver;
 use super::super::operation::{Done, Kind, Operation, Purpose};
-use super::super::staging::{Buffer, LARGE, Staging};
+use super::super::solo::Solo;
+use super::super::staging::{Buffer, LARGE};
 use super::super::store::Store;
-use crate::mailbox::{Mailbox, Message};
 use aoe_common::wire::SECTOR_SIZE;
 use aoe_xsk::HugePages;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use slab::Slab;
 use std::collections::VecDeque;
 use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// How long it waits for a bell at most: nothing depends on it.
-const LOOK: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
-/// Answers that may come through the mailbox: one for each buffer, and the flush's.
-const MESSAGES: usize = 256;
-
 /// A thread's way of writing the dirty blocks of one store.
 pub(super) struct Writer {
     store: Arc<Store>,
     cache: Arc<Cache>,
-    home: Arc<Mailbox>,
-    driver: Driver,
-    staging: Staging,
+    solo: Solo,
     runs: Slab<Run>,
     /// What went wrong in this round.
     failed: Option<io::Error>,
@@ -48,13 +39,10 @@ impl Writer {
         cache: &Arc<Cache>,
         huge_pages: HugePages,
     ) -> anyhow::Result<Self> {
-        let home = Arc::new(Mailbox::new(MESSAGES)?);
         Ok(Self {
             store: Arc::clone(store),
             cache: Arc::clone(cache),
-            driver: Driver::new(Arc::clone(&home)),
-            home,
-            staging: Staging::new(huge_pages)?,
+            solo: Solo::new(huge_pages)?,
             runs: Slab::new(),
             failed: None,
             is_synced: false,
@@ -71,7 +59,7 @@ impl Writer {
 
     /// Opens its ring. From then on it belongs to this thread.
     pub(super) fn open_ring(&mut self) {
-        self.driver.open_ring(self.staging.region());
+        self.solo.open_ring();
     }
 
     /// Writes these blocks, which are in order, and makes them durable. Where that fails all of
@@ -85,7 +73,7 @@ impl Writer {
         loop {
             while self.failed.is_none() && !left.is_empty() {
                 let together = together(left);
-                let Some(buffer) = self.staging.take(together * BLOCK) else { break };
+                let Some(buffer) = self.solo.take(together * BLOCK) else { break };
                 self.begin(left[0], together as u64, buffer);
                 left = &left[together..];
             }
@@ -172,7 +160,7 @@ impl Writer {
             }
             _ => {
                 self.runs.remove(run);
-                self.staging.give(buffer);
+                self.solo.give(buffer);
             }
         }
     }
@@ -186,38 +174,17 @@ impl Writer {
         position: u64,
     ) {
         let store = Arc::clone(&self.store);
-        self.driver.submit(Operation { store, kind, purpose, buffer, bytes, position });
+        self.solo.submit(Operation { store, kind, purpose, buffer, bytes, position });
     }
 
     fn fail(&mut self, reason: io::Error) {
         self.failed.get_or_insert(reason);
     }
 
-    /// Takes what is done; waits where nothing is.
+    /// Waits for something to be done, and goes on with it.
     fn wait(&mut self) {
-        self.driver.enter();
-        let mut any = false;
-        while let Some(done) = self.driver.pop() {
-            any = true;
-            self.done(done);
-        }
-        while let Some(message) = self.home.take() {
-            any = true;
-            match message {
-                Message::Done(done) => self.done(done),
-                _ => unreachable!("nobody else knows of this mailbox"),
-            }
-        }
-        if any {
-            return;
-        }
-        if self.home.prepare_sleep() && self.driver.prepare_sleep() {
-            let mut bell = [PollFd::from_borrowed_fd(self.home.bell(), PollFlags::IN)];
-            // An interrupted poll is as good as one that found nothing.
-            let _ = poll(&mut bell, Some(&LOOK));
-        }
-        self.driver.woke();
-        self.home.woke();
+        let done = self.solo.next_done();
+        self.done(done);
     }
 
     fn done(&mut self, done: Done) {
@@ -278,12 +245,12 @@ mod tests {
     fn only_what_is_dirty_is_written_and_units_whole() {
         let parts = |unit| {
             let mut parts = VecDeque::new();
-            for sector in [1, 2, 5, 8, 17] {
+            for sector in [1, 2, 5, 8, 25] {
                 add(&mut parts, sector * 512..(sector + 1) * 512, unit);
             }
             parts.into_iter().map(|part| part.start / 512..part.end / 512).collect::<Vec<_>>()
         };
-        assert_eq!(parts(512), [1..3, 5..6, 8..9, 17..18]);
-        assert_eq!(parts(4096), [0..16, 16..24]);
+        assert_eq!(parts(512), [1..3, 5..6, 8..9, 25..26]);
+        assert_eq!(parts(4096), [0..16, 24..32]);
     }
 }
