@@ -164,11 +164,15 @@ impl Config {
         let usual = StorageConfig::default();
         let cache = args.cache.or(file.cache).unwrap_or(usual.cache);
         let preload = args.preload || file.preload;
-        check_cache(cache, preload)?;
         let mut exports: Vec<_> = file.exports.into_iter().map(|export| export.config).collect();
         for export in &mut exports {
             export.read_only |= args.read_only;
+            export.durability = args.durability.unwrap_or(export.durability);
         }
+        let mut durabilities =
+            exports.iter().map(|export| export.durability).chain(args.durability);
+        let is_writeback = durabilities.any(|one| one == Durability::Writeback);
+        check_cache(cache, preload, is_writeback)?;
         Ok(Self {
             interfaces: file.interfaces.into_iter().map(Spanned::into_inner).collect(),
             exports,
@@ -248,6 +252,7 @@ fn exports(args: &ServeArgs) -> Result<Vec<ExportConfig>> {
         let export = ExportConfig::new(address, file.clone());
         exports.push(ExportConfig {
             read_only: args.read_only,
+            durability: args.durability.unwrap_or_default(),
             offset: args.offset.get(at).copied().unwrap_or(0),
             length: args.length.get(at).copied(),
             ..export

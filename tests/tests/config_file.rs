@@ -7,6 +7,7 @@ use std::process::Command;
 use anyhow::{Result, ensure};
 use aoe_tests::client::Client;
 use aoe_tests::command::{Finished, SHORT, finish};
+use aoe_tests::daemon::Setup;
 use aoe_tests::image::{MIB, sparse_image};
 use aoe_tests::namespace::Namespace;
 use aoe_tests::paths;
@@ -277,5 +278,44 @@ fn a_thousand_exports_are_checked_at_once() -> Result<()> {
     }
     let checked = rig.check()?.success()?.text();
     ensure!(checked.ends_with(": 1000 exports on 1 interface pattern\n"), "{checked}");
+    Ok(())
+}
+
+/// What an export says of its durability weighs more than what the file says of all, and the command
+/// line more than both. Clients, status and log are told.
+#[test]
+#[ignore = "needs root and network namespaces: cargo xtask test runs it"]
+fn durability_is_a_matter_of_each_export() -> Result<()> {
+    let rig = Rig::new(&format!(
+        "interfaces = ['{TARGET_PORT}']\ndurability = 'writeback'\n\
+         [[export]]\nshelf = 0\nslot = 1\nfile = 'a.img'\n\
+         [[export]]\nshelf = 0\nslot = 2\nfile = 'b.img'\ndurability = 'always'\n"
+    ))?;
+    rig.image("a.img")?;
+    rig.image("b.img")?;
+    let wire = Wire::new(Shape::default())?;
+    let setup = Setup::with_config(&wire.target, &rig.file(), rig.scratch.path());
+    let client = Client::new(&wire.client, CLIENT_PORT)?;
+    let without = setup.clone().option("--cache", "0");
+    let refusal = without.clone().refuse()?;
+    ensure!(refusal.status.code() == Some(USAGE), "{}", refusal.status);
+    ensure!(refusal.stderr.contains("durability writeback contradicts"), "{}", refusal.stderr);
+    for (setup, expected) in [
+        (setup, ["writeback", "always"]),
+        (without.option("--durability", "always"), ["always"; 2]),
+    ] {
+        let daemon = setup.start()?;
+        let status = daemon.status()?;
+        for (address, durability) in ["e0.1", "e0.2"].into_iter().zip(expected) {
+            let told = &status.export(address)?.durability;
+            ensure!(told == durability, "{address}: {told}");
+            let has_cache = &client.json(&["identify", address])?["write_cache"]["enabled"];
+            ensure!(*has_cache == (durability == "writeback"), "{address}: {has_cache}");
+        }
+        let log = daemon.stop()?;
+        let warned = log.lines().filter(|line| line.contains("writeback: what is acknowledged"));
+        let expected = expected.iter().filter(|one| **one == "writeback").count();
+        ensure!(warned.count() == expected, "{log}");
+    }
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! The command line.
 
 use super::storage::MAX_IO_TIMEOUT;
-use super::{CacheSize, HugePages, InterfacePattern, Mode};
+use super::{CacheSize, Durability, HugePages, InterfacePattern, Mode};
 use aoe_common::address::{Address, EVERY_SHELF, EVERY_SLOT};
 use aoe_common::size::{SizeError, parse_bytes};
 use clap::{ArgGroup, Args, Parser, Subcommand};
@@ -50,9 +50,9 @@ A configuration file names everything once, and more for each export than flags 
       allow = [\"02:00:00:00:00:01\"]    # this client alone
 
   Of the whole file: interfaces mode require-zerocopy control state-dir announce-every hugepages
-  cache preload io-timeout.
-  Of an [[export]]: shelf slot file read-only offset length interfaces vlan config-string serial
-  model wwn allow deny.
+  cache preload io-timeout durability.
+  Of an [[export]]: shelf slot file read-only durability offset length interfaces vlan
+  config-string serial model wwn allow deny.
 
 On the client: modprobe aoe; aoe-discover; aoe-stat; then use /dev/etherd/e0.1.
 
@@ -61,7 +61,7 @@ a wrong command line.";
 
 /// Serve disk images and block devices over ATA over Ethernet, by XDP and AF_XDP.
 ///
-/// Every write is on stable storage before it is answered. One daemon owns an interface and
+/// Every write is on stable storage before it is answered, unless --durability says otherwise. One daemon owns an interface and
 /// serves any number of exports on it. They are in a configuration file, or few of them on the
 /// command line: give --shelf, --slot and --file once for each.
 #[derive(Debug, Parser)]
@@ -176,6 +176,14 @@ pub struct ServeArgs {
     /// Refuse writes to every export, and open the files for reading only.
     #[arg(long)]
     pub read_only: bool,
+    /// When writes are answered, of all exports; always unless given.
+    ///
+    /// 'always': once they are on stable storage. 'writeback': once they are in the cache, from where
+    /// they are written when they are old, when there are many, and on FLUSH, which is answered when
+    /// all that was answered before is on stable storage. What has not got there is lost when the
+    /// machine or the daemon crashes, and the Linux initiator never sends a FLUSH.
+    #[arg(long, value_enum)]
+    pub durability: Option<Durability>,
     /// How frames get from the network card to the daemon; auto unless given.
     #[arg(long, value_enum)]
     pub mode: Option<Mode>,

@@ -190,8 +190,15 @@ mod tests {
         for path in paths {
             let address = "e0.1".parse().unwrap();
             let config = ExportConfig::new(address, path.clone());
-            let places =
-                Places { address: 0, file: 0, end: 0, serial: 0, wwn: 0, interfaces: vec![] };
+            let places = Places {
+                address: 0,
+                file: 0,
+                end: 0,
+                durability: 0,
+                serial: 0,
+                wwn: 0,
+                interfaces: vec![],
+            };
             disks.look(&config, ByteRange::new(0, None).unwrap(), &places);
         }
         let [a, b, c, d, e, f] = paths.map(|path| disks.identity(path));

@@ -18,14 +18,14 @@ use super::cli::MAX_ANNOUNCE_EVERY;
 use super::overlap::ByteRange;
 use super::problem::{Flaw, Lines, Problem};
 use super::storage::{MAX_IO_TIMEOUT, check_cache};
-use super::{CacheSize, ExportConfig, HugePages, InterfacePattern, Mode};
+use super::{CacheSize, Durability, ExportConfig, HugePages, InterfacePattern, Mode};
 use std::path::PathBuf;
 use std::time::Duration;
 use table::Table;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-pub(super) use cross::overlaps;
+pub(super) use cross::{disagreements, overlaps};
 
 /// What a configuration file says. What it leaves out is `None`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -71,6 +71,8 @@ pub(super) struct Places {
     pub(super) file: usize,
     /// The length, or else the offset, or else the file.
     pub(super) end: usize,
+    /// The durability, or else the file.
+    pub(super) durability: usize,
     pub(super) serial: usize,
     pub(super) wwn: usize,
     /// Of each interface.
@@ -78,7 +80,7 @@ pub(super) struct Places {
 }
 
 /// Keys of the whole file.
-const KEYS: [&str; 11] = [
+const KEYS: [&str; 12] = [
     "interfaces",
     "mode",
     "require-zerocopy",
@@ -89,6 +91,7 @@ const KEYS: [&str; 11] = [
     "cache",
     "preload",
     "io-timeout",
+    "durability",
     "export",
 ];
 
@@ -109,10 +112,12 @@ pub fn parse(text: &str) -> Result<File, Vec<Problem>> {
     let (file, mut flaws) = read(text);
     let lines = Lines::new(text);
     flaws.extend(overlaps(&file, &lines, |export| &export.file));
+    flaws.extend(disagreements(&file, &lines, |export| &export.file));
     if flaws.is_empty() { Ok(file) } else { Err(lines.locate(flaws)) }
 }
 
-/// Reads a file, and says what is wrong except for overlaps. Exports that are wrong by themselves
+/// Reads a file, and says what is wrong except for what exports of one file do to each
+/// other. Exports that are wrong by themselves
 /// are left out.
 pub(super) fn read(text: &str) -> (File, Vec<Flaw>) {
     let (table, errors) = DeTable::parse_recoverable(text);
@@ -133,10 +138,12 @@ pub(super) fn read(text: &str) -> (File, Vec<Flaw>) {
         }
         Some(_) => {}
     }
+    let durability = table.optional("durability", values::choice).map(Spanned::into_inner);
+    let cache = table.optional("cache", values::cache);
     let mut file = File {
         interfaces: interfaces.unwrap_or_default(),
         exports: Vec::new(),
-        mode: table.optional("mode", values::mode).map(Spanned::into_inner),
+        mode: table.optional("mode", values::choice).map(Spanned::into_inner),
         require_zerocopy: table.is_true("require-zerocopy"),
         control: table.optional("control", values::path).map(Spanned::into_inner),
         state_dir: table.optional("state-dir", values::path).map(Spanned::into_inner),
@@ -144,7 +151,7 @@ pub(super) fn read(text: &str) -> (File, Vec<Flaw>) {
             .optional("announce-every", |value| values::seconds(value, 1..=MAX_ANNOUNCE_EVERY))
             .map(Spanned::into_inner),
         huge_pages: table.optional("hugepages", values::huge_pages).map(Spanned::into_inner),
-        cache: table.optional("cache", values::cache).map(Spanned::into_inner),
+        cache: cache.as_ref().map(|cache| *cache.get_ref()),
         preload: table.is_true("preload"),
         io_timeout: table
             .optional("io-timeout", |value| values::seconds(value, 1..=MAX_IO_TIMEOUT))
@@ -153,12 +160,16 @@ pub(super) fn read(text: &str) -> (File, Vec<Flaw>) {
     if let Err(error) = super::mode(file.mode.unwrap_or(Mode::Auto), file.require_zerocopy) {
         table.flaw("require-zerocopy", &error.to_string());
     }
-    if let Err(error) = check_cache(file.cache.unwrap_or(CacheSize::Auto), file.preload) {
-        table.flaw("preload", &error.to_string());
-    }
     let exports = exports(&mut table);
     for (export, at) in exports {
-        file.exports.extend(export::read(export, at, &mut flaws));
+        file.exports.extend(export::read(export, at, durability.unwrap_or_default(), &mut flaws));
+    }
+    if let Some(cache) = cache {
+        let mut durabilities = file.exports.iter().map(|export| export.config.durability);
+        let is_writeback = durabilities.any(|one| one == Durability::Writeback);
+        if let Err(error) = check_cache(*cache.get_ref(), file.preload, is_writeback) {
+            flaws.push(Flaw { at: cache.span().start, text: error.to_string() });
+        }
     }
     cross::check(&file, &Lines::new(text), &mut flaws);
     (file, flaws)

@@ -138,6 +138,7 @@ impl Checked {
         }
         let lines = Lines::new(&self.text);
         problems.extend(file::overlaps(&file, &lines, |export| disks.identity(&export.file)));
+        problems.extend(file::disagreements(&file, &lines, |export| disks.identity(&export.file)));
         problems.append(&mut disks.problems);
         self.warnings.append(&mut disks.warnings);
         (self.file, self.problems) = (file, problems);

@@ -34,9 +34,13 @@ impl Default for StorageConfig {
 }
 
 /// Fails where there is to be no cache, and something that needs one.
-pub(super) fn check_cache(cache: CacheSize, preload: bool) -> Result<()> {
+pub(super) fn check_cache(cache: CacheSize, preload: bool, writeback: bool) -> Result<()> {
     let is_there = cache != CacheSize::Bytes(0);
     ensure!(is_there || !preload, "preload contradicts cache 0: leave one of them out");
+    ensure!(
+        is_there || !writeback,
+        "durability writeback contradicts cache 0, for it keeps writes there: leave one of them out"
+    );
     Ok(())
 }
 

@@ -20,7 +20,7 @@ fn file(text: &str) -> (TempDir, String) {
 
 const FILE: &str = "interfaces = ['a', 'b*']\nmode = 'native'\ncontrol = 'c'\nstate-dir = '/s'\n\
                     announce-every = 60\nhugepages = 'off'\ncache = '1M'\n\
-                    io-timeout = 5\n\
+                    io-timeout = 5\ndurability = 'writeback'\n\
                     [[export]]\nshelf = 0\nslot = 1\nfile = 'x'\n";
 
 #[test]
@@ -75,7 +75,10 @@ fn an_export_may_be_a_part_of_a_file() {
 fn a_file_says_everything() {
     let (directory, flag) = file(FILE);
     let config = parse(&flag).unwrap();
-    let export = ExportConfig::new(Address::new(0, 1).unwrap(), directory.path().join("x"));
+    let export = ExportConfig {
+        durability: Durability::Writeback,
+        ..ExportConfig::new(Address::new(0, 1).unwrap(), directory.path().join("x"))
+    };
     let expected = Config {
         interfaces: vec!["a".parse().unwrap(), "b*".parse().unwrap()],
         exports: vec![export],
@@ -100,12 +103,13 @@ fn flags_weigh_more_than_the_file() {
     let (_directory, flag) = file(FILE);
     let flags = "--mode generic --control /c --state-dir /t --announce-every 5 --read-only \
                  --create 1M --sparse --hugepages reserve --cache all --preload \
-                 --io-timeout 7";
+                 --io-timeout 7 --durability always";
     let config = parse(&format!("{flag} {flags}")).unwrap();
     assert_eq!(config.mode, Mode::Generic);
     assert_eq!((config.control, config.state_dir), ("/c".into(), "/t".into()));
     assert_eq!(config.announce_every, Some(Duration::from_secs(5)));
     assert!(config.exports[0].read_only && config.sparse);
+    assert_eq!(config.exports[0].durability, Durability::Always);
     assert_eq!(config.create, Some(1 << 20));
     assert_eq!(config.huge_pages, HugePages::Reserve);
     let storage =
@@ -134,6 +138,11 @@ fn what_is_wrong_on_the_command_line_is_said() {
             "--iface a --shelf 0 --slot 1 --file x --preload --cache 0",
             "preload contradicts cache 0",
         ),
+        ("--iface a --shelf 0 --slot 1 --file x --durability never", "always, writeback"),
+        (
+            "--iface a --shelf 0 --slot 1 --file x --durability writeback --cache 0",
+            "durability writeback contradicts cache 0",
+        ),
         ("--iface a --shelf 0 --slot 1 --file x --io-timeout 0", "0 is not in 1..=3600"),
         ("--iface a --shelf 0 --slot 1 --file x --config y", "cannot be used with"),
     ];
@@ -157,6 +166,10 @@ fn what_a_flag_contradicts_in_the_file_is_said() {
     assert!(parse(&flag).unwrap().storage.preload);
     let error = parse(&format!("{flag} --cache 0")).unwrap_err();
     assert_eq!(error.to_string(), "preload contradicts cache 0: leave one of them out");
+    let (_directory, flag) = file(FILE);
+    let error = parse(&format!("{flag} --cache 0")).unwrap_err().to_string();
+    assert!(error.starts_with("durability writeback contradicts cache 0"), "{error}");
+    assert!(parse(&format!("{flag} --cache 0 --durability always")).is_ok());
 }
 
 #[test]
@@ -206,7 +219,26 @@ fn one_file_by_two_names_is_one_file() {
     fs::write(&first, [0; 512]).unwrap();
     std::os::unix::fs::symlink(&first, &second).unwrap();
     let error = parse(&flag).unwrap_err().to_string();
-    let expected = "aoe.toml:16:8: e0.2 and e0.1 in line 12 have the same bytes of a file: make";
+    let expected = "aoe.toml:17:8: e0.2 and e0.1 in line 13 have the same bytes of a file: make";
+    assert!(error.contains(expected), "{error}");
+}
+
+#[test]
+fn one_file_by_two_names_is_durable_in_one_way() {
+    let part = |slot, file, durability| {
+        format!(
+            "[[export]]\nshelf = 0\nslot = {slot}\nfile = '{file}'\nread-only = true\n\
+             durability = '{durability}'\n"
+        )
+    };
+    let [one, other] = [part(1, "x", "always"), part(2, "y", "writeback")];
+    let (directory, flag) = file(&format!("interfaces = ['a']\n{one}{other}"));
+    let [first, second] = ["x", "y"].map(|name| directory.path().join(name));
+    assert_eq!(parse(&flag).unwrap().exports.len(), 2, "neither is there");
+    fs::write(&first, [0; 512]).unwrap();
+    std::os::unix::fs::symlink(&first, &second).unwrap();
+    let error = parse(&flag).unwrap_err().to_string();
+    let expected = "aoe.toml:13:14: e0.2 has durability writeback and e0.1 in line 7 has always";
     assert!(error.contains(expected), "{error}");
 }
 
@@ -222,7 +254,7 @@ fn a_report_sums_up_or_says_what_is_wrong() {
     assert_eq!(*last, format!("{}: 1 export on 2 interface patterns", path.display()));
     // Neither the interfaces nor the image exist.
     assert_eq!(lines.len(), 4, "{shown}");
-    let missing = format!("{}:12:8: warning: ", path.display());
+    let missing = format!("{}:13:8: warning: ", path.display());
     assert!(lines.iter().any(|line| line.starts_with(&missing)), "{shown}");
 
     fs::write(&path, "interfaces = ['a']").unwrap();

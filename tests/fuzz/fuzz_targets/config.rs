@@ -5,7 +5,7 @@
 use aoe_daemon::config::file::{File, parse};
 use aoe_daemon::config::{MAX_PROBLEMS, Problem};
 use libfuzzer_sys::{Corpus, fuzz_target};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 fuzz_target!(|text: &[u8]| -> Corpus {
     let Ok(text) = std::str::from_utf8(text) else { return Corpus::Reject };
@@ -20,6 +20,7 @@ fuzz_target!(|text: &[u8]| -> Corpus {
 fn check_file(file: &File) {
     assert!(!file.interfaces.is_empty() && !file.exports.is_empty());
     let mut addresses = HashSet::new();
+    let mut durabilities = HashMap::new();
     for export in file.exports.iter().map(|export| &export.config) {
         let name = export.address.to_string();
         assert!(addresses.insert(name.clone()), "{name} twice");
@@ -32,6 +33,8 @@ fn check_file(file: &File) {
         assert!(export.serial.as_ref().is_none_or(|serial| serial.len() <= 20), "{name}");
         assert!(export.model.as_ref().is_none_or(|model| model.len() <= 40), "{name}");
         assert!(!export.file.as_os_str().is_empty(), "{name}");
+        let durability = *durabilities.entry(&export.file).or_insert(export.durability);
+        assert_eq!(durability, export.durability, "{name} is unlike others on its file");
     }
 }
 

@@ -1,7 +1,7 @@
 //! What a configuration file may say, and what it may not.
 
 use super::{FileExport, parse};
-use crate::config::{CacheSize, ExportConfig, HugePages, Mode};
+use crate::config::{CacheSize, Durability, ExportConfig, HugePages, Mode};
 use std::time::Duration;
 
 /// The least that an export needs.
@@ -74,6 +74,41 @@ fn values_have_several_forms() {
     assert_eq!(read("vlan = 4094").vlan, 4094);
     assert_eq!(read("config-string = ''").config_string, Some(Vec::new()));
     assert_eq!(read("deny = []").deny, []);
+}
+
+#[test]
+fn an_export_is_as_durable_as_the_file_says_unless_it_says_otherwise() {
+    use Durability::{Always, Writeback};
+    let read = |top: &str, own: &str| {
+        let text = format!("interfaces = ['a']\n{top}\n{EXPORT}{own}\n");
+        parse(&text).expect(&text).exports[0].config.durability
+    };
+    assert_eq!(read("", ""), Always);
+    assert_eq!(read("durability = 'writeback'", ""), Writeback);
+    assert_eq!(read("durability = 'writeback'\ncache = 0", "durability = 'always'"), Always);
+    assert_eq!(read("durability = 'always'", "durability = 'writeback'"), Writeback);
+}
+
+#[test]
+fn exports_of_one_file_are_durable_alike() {
+    let parts = "length = 512\n[[export]]\nshelf = 0\nslot = 2\nfile = '/a'\noffset = 512";
+    let own = |own: &str| format!("{parts}\n{own}");
+    expect(
+        &[
+            (
+                &own("durability = 'writeback'"),
+                "12:14: e0.2 has durability writeback and e0.1 in line 5 has always, and both are",
+            ),
+            (
+                &format!("durability = 'writeback'\n{parts}"),
+                "11:8: e0.2 has durability always and e0.1 in line 6 has writeback, and both are",
+            ),
+        ],
+        problems_of_export,
+    );
+    let text = format!("interfaces = ['a']\n{EXPORT}durability = 'writeback'\n{parts}\n");
+    assert!(parse(&text.replace("slot = 2\nfile = '/a'", "slot = 2\nfile = '/b'")).is_ok());
+    assert!(parse(&format!("{text}durability = 'writeback'\n")).is_ok());
 }
 
 #[test]
@@ -162,7 +197,15 @@ fn the_whole_file_may_be_wrong() {
             ("interfaces = ['a']\npreload = 1", "2:11: preload must be true or false, not 1"),
             (
                 "interfaces = ['a']\npreload = true\ncache = 0",
-                "2:11: preload contradicts cache 0: leave one",
+                "3:9: preload contradicts cache 0: leave one",
+            ),
+            (
+                "interfaces = ['a']\ndurability = 'never'",
+                "2:14: durability must be one of always, writeback, not \"never\"",
+            ),
+            (
+                "interfaces = ['a']\ncache = 0\ndurability = 'writeback'",
+                "2:9: durability writeback contradicts cache 0, for it keeps",
             ),
             ("interfaces = ['a']\nio-timeout = 0", "2:14: io-timeout must be a number from 1 to"),
             ("interfaces = ['a']\nfoo = 1", "2:1: unknown key \"foo\": here can be interfaces,"),
@@ -236,6 +279,8 @@ fn keys_of_an_export_have_their_types_and_limits() {
     assert_eq!(problems_of_export(&interfaces).len(), 64, "all but the first are there twice");
     expect(
         &[
+            ("durability = true", "6:14: durability must be a string, not true"),
+            ("durability = 'back'", "6:14: durability must be one of always, writeback, not"),
             ("read-only = 'yes'", "6:13: read-only must be true or false, not a string"),
             ("offset = 100", "6:10: offset must be bytes, a multiple of 512, not 100"),
             ("offset = -512", "6:10: offset must be bytes, a multiple of 512, not -512"),

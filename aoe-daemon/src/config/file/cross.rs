@@ -1,4 +1,4 @@
-//! What exports must not have in common, and what they need of the whole file.
+//! What exports must not have in common, what they must, and what they need of the whole file.
 
 use super::super::ExportConfig;
 use super::super::overlap::{Claim, conflicts};
@@ -7,7 +7,7 @@ use super::{File, FileExport};
 use std::collections::HashMap;
 use std::hash::Hash;
 
-/// Looks at everything but overlaps.
+/// Looks at everything but exports of one file.
 pub(super) fn check(file: &File, lines: &Lines<'_>, flaws: &mut Vec<Flaw>) {
     let first = Firsts { exports: &file.exports, lines };
     first.of(
@@ -111,4 +111,32 @@ pub(in crate::config) fn overlaps<'f, K: Eq + Hash>(
         Flaw { at: second.places.file, text }
     };
     conflicts(&claims).into_iter().map(flaw).collect()
+}
+
+/// Exports of one file that are to be durable at different times. `identity` tells files apart.
+pub(in crate::config) fn disagreements<'f, K: Eq + Hash>(
+    file: &'f File,
+    lines: &Lines<'_>,
+    identity: impl Fn(&'f ExportConfig) -> K,
+) -> Vec<Flaw> {
+    let mut first: HashMap<K, &FileExport> = HashMap::with_capacity(file.exports.len());
+    let mut flaws = Vec::new();
+    for export in &file.exports {
+        let FileExport { config, places, .. } = export;
+        let earlier = *first.entry(identity(config)).or_insert(export);
+        let other = &earlier.config;
+        if other.durability != config.durability {
+            let text = format!(
+                "{} has durability {} and {} in line {} has {}, and both are on one file: give \
+                 both the same",
+                config.address,
+                config.durability,
+                other.address,
+                lines.line(earlier.places.durability),
+                other.durability
+            );
+            flaws.push(Flaw { at: places.durability, text });
+        }
+    }
+    flaws
 }

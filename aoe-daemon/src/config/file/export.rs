@@ -13,11 +13,12 @@ use toml::Spanned;
 use toml::de::DeTable;
 
 /// Keys of an export.
-pub(super) const KEYS: [&str; 14] = [
+pub(super) const KEYS: [&str; 15] = [
     "shelf",
     "slot",
     "file",
     "read-only",
+    "durability",
     "offset",
     "length",
     "interfaces",
@@ -37,8 +38,14 @@ const MAX_MODEL: usize = 40;
 /// Highest VLAN. 0 means none, and 4095 is reserved.
 const MAX_VLAN: u64 = 4094;
 
-/// Reads an export; nothing where something is wrong with it.
-pub(super) fn read(entries: &DeTable<'_>, at: usize, flaws: &mut Vec<Flaw>) -> Option<FileExport> {
+/// Reads an export, which is of this durability unless it says otherwise; nothing where something is
+/// wrong with it.
+pub(super) fn read(
+    entries: &DeTable<'_>,
+    at: usize,
+    durability: Durability,
+    flaws: &mut Vec<Flaw>,
+) -> Option<FileExport> {
     let before = flaws.len();
     let mut table = Table::new(entries, at, flaws);
     table.expect_keys(&KEYS, &TOP_KEYS, "of the whole file: put it above the first [[export]]");
@@ -69,6 +76,7 @@ pub(super) fn read(entries: &DeTable<'_>, at: usize, flaws: &mut Vec<Flaw>) -> O
         table.flaw_at(mac.span().start, text);
     }
     let read_only = table.is_true("read-only");
+    let own_durability = table.optional("durability", values::choice);
     if flaws.len() > before {
         return None;
     }
@@ -78,6 +86,7 @@ pub(super) fn read(entries: &DeTable<'_>, at: usize, flaws: &mut Vec<Flaw>) -> O
         address: address.span().start,
         file: file.span().start,
         end: start_of(&length).or(start_of(&offset)).unwrap_or(file.span().start),
+        durability: start_of(&own_durability).unwrap_or(file.span().start),
         serial: start_of(&serial).unwrap_or(at),
         wwn: start_of(&wwn).unwrap_or(at),
         interfaces: interfaces.iter().map(|entry| entry.span().start).collect(),
@@ -86,7 +95,7 @@ pub(super) fn read(entries: &DeTable<'_>, at: usize, flaws: &mut Vec<Flaw>) -> O
         address: address.into_inner(),
         file: file.into_inner(),
         read_only,
-        durability: Durability::Always,
+        durability: own_durability.map_or(durability, Spanned::into_inner),
         offset: start,
         length: length.map(Spanned::into_inner),
         interfaces: interfaces.into_iter().map(Spanned::into_inner).collect(),

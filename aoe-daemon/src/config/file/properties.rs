@@ -1,7 +1,7 @@
 //! Files made at random.
 
 use super::parse;
-use crate::config::{ExportConfig, InterfacePattern};
+use crate::config::{Durability, ExportConfig, InterfacePattern};
 use aoe_common::address::Address;
 use aoe_common::wire::Mac;
 use proptest::collection::{btree_map, btree_set, vec};
@@ -47,7 +47,7 @@ fn fragment() -> impl Strategy<Value = String> {
 fn export() -> impl Strategy<Value = ExportConfig> {
     let disk = (
         "[a-zA-Z0-9./ äß'\"\\\\-]{1,12}",
-        any::<bool>(),
+        (any::<bool>(), prop_oneof![Just(Durability::Always), Just(Durability::Writeback)]),
         0..1_u64 << 50,
         option::of(1..1_u64 << 50),
     );
@@ -60,13 +60,14 @@ fn export() -> impl Strategy<Value = ExportConfig> {
     let identity = (text(), text(), option::of(1..=u64::MAX));
     let stations = (btree_set(any::<[u8; 5]>(), 0..4), btree_set(any::<[u8; 5]>(), 0..4));
     (disk, offer, identity, stations).prop_map(|(disk, offer, identity, stations)| {
-        let (file, read_only, offset, length) = disk;
+        let (file, (read_only, durability), offset, length) = disk;
         let (interfaces, vlan, config_string) = offer;
         let (serial, model, wwn) = identity;
         let mac = |first: u8| move |[a, b, c, d, e]: [u8; 5]| Mac([first, a, b, c, d, e]);
         let interfaces = interfaces.into_iter().map(|name| name.parse().unwrap()).collect();
         ExportConfig {
             read_only,
+            durability,
             offset: offset * 512,
             length: length.map(|sectors| sectors * 512),
             interfaces,
@@ -121,11 +122,12 @@ fn list<T: ToString>(values: &[T]) -> String {
 /// The table of an export, with every key whose value is not the one that it has if left out.
 fn table(export: &ExportConfig) -> String {
     let mut table = format!(
-        "[[export]]\nshelf = {}\nslot = {}\nfile = {}\nread-only = {}\noffset = {}\nvlan = {}\n",
+        "[[export]]\nshelf = {}\nslot = {}\nfile = {}\nread-only = {}\ndurability = '{}'\noffset = {}\nvlan = {}\n",
         export.address.shelf(),
         export.address.slot(),
         quoted(export.file.to_str().unwrap()),
         export.read_only,
+        export.durability,
         export.offset,
         export.vlan,
     );

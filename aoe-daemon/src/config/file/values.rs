@@ -1,7 +1,7 @@
 //! What the values of keys may be. Each function says of a wrong value what it must be instead.
 
 use super::super::problem::shown;
-use super::super::{CacheSize, HugePages, InterfacePattern, Mode};
+use super::super::{CacheSize, HugePages, InterfacePattern};
 use aoe_common::size::parse_bytes;
 use aoe_common::wire::{Mac, SECTOR_SIZE};
 use clap::ValueEnum;
@@ -111,10 +111,11 @@ pub(super) fn interface(value: &DeValue<'_>) -> Result<InterfacePattern, String>
         .map_err(|error| format!("must be an interface, and {} is none: {error}", shown(text)))
 }
 
-pub(super) fn mode(value: &DeValue<'_>) -> Result<Mode, String> {
+/// One of several words.
+pub(super) fn choice<T: ValueEnum>(value: &DeValue<'_>) -> Result<T, String> {
     let text = text(value)?;
-    Mode::from_str(text, false).map_err(|_| {
-        let names = Mode::value_variants().iter().filter_map(ValueEnum::to_possible_value);
+    T::from_str(text, false).map_err(|_| {
+        let names = T::value_variants().iter().filter_map(ValueEnum::to_possible_value);
         let names: Vec<_> = names.map(|name| name.get_name().to_owned()).collect();
         format!("must be one of {}, not {}", names.join(", "), shown(text))
     })
