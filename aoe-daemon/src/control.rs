@@ -2,6 +2,7 @@
 //! disks and targets, and answers questions. It never touches a frame.
 
 mod limits;
+pub mod memory;
 pub mod report;
 mod socket;
 
@@ -13,6 +14,7 @@ use crate::link::{Link, LinkMonitor};
 use crate::port::{Port, Settings};
 use crate::record::Changes;
 use anyhow::{Context, Result};
+use memory::MemoryReport;
 use report::{Counts, ExportReport, Report, add_counts};
 use socket::{ControlSocket, Question, Wish};
 use std::collections::BTreeSet;
@@ -263,6 +265,7 @@ impl Daemon {
             pid: std::process::id(),
             uptime_seconds: self.started.elapsed().as_secs(),
             exports: self.exports.all().iter().map(ExportReport::of).collect(),
+            memory: MemoryReport::of(self.exports.cache()),
             interfaces,
             departed: self.departed.clone(),
         }

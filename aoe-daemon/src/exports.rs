@@ -132,6 +132,11 @@ impl Exports {
         std::mem::take(&mut *lock(&self.savers)).into_iter().for_each(Saver::stop);
     }
 
+    /// The cache of all disks.
+    pub fn cache(&self) -> &Cache {
+        &self.cache
+    }
+
     /// All exports in the order of their indices.
     pub fn all(&self) -> &[Export] {
         &self.exports

@@ -11,6 +11,8 @@ pub enum Stat {
     Replied,
     /// Accepted reads.
     Reads,
+    /// Those of them that were answered at once: from the cache, or from a disk that is memory.
+    ReadHits,
     /// Accepted writes.
     Writes,
     /// Accepted flushes.
@@ -53,10 +55,11 @@ pub enum Stat {
 
 impl Stat {
     /// All of them, in the order of their indices.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::Received,
         Self::Replied,
         Self::Reads,
+        Self::ReadHits,
         Self::Writes,
         Self::Flushes,
         Self::Trims,
@@ -84,6 +87,7 @@ impl Stat {
             Self::Received => "received",
             Self::Replied => "replied",
             Self::Reads => "reads",
+            Self::ReadHits => "read_hits",
             Self::Writes => "writes",
             Self::Flushes => "flushes",
             Self::Trims => "trims",

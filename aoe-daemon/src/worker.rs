@@ -220,7 +220,12 @@ impl Worker {
             return;
         }
         match self.engine.start(index, job) {
-            Started::Done(job, outcome) => self.finish(index, job, outcome),
+            Started::Done(job, outcome) => {
+                if matches!(operation, Operation::Read(_)) {
+                    self.stats.add(Stat::ReadHits, 1);
+                }
+                self.finish(index, job, outcome);
+            }
             Started::Parked => {}
             Started::Refused(packet) => self.discard(packet, Stat::DroppedDiskBusy),
         }

@@ -16,6 +16,8 @@ pub struct Status {
     pub pid: u32,
     /// What it serves.
     pub exports: Vec<Export>,
+    /// Its cache and its memory.
+    pub memory: Memory,
     /// Where it serves.
     pub interfaces: Vec<Interface>,
 }
@@ -25,6 +27,8 @@ pub struct Status {
 pub struct Export {
     /// Such as `e0.1`.
     pub address: String,
+    /// How its data is reached.
+    pub access: String,
     /// Size in sectors of 512 bytes.
     pub sectors: u64,
     /// Whether writes are refused on purpose.
@@ -47,6 +51,19 @@ pub struct Export {
     pub mask: Vec<String>,
     /// Who holds it reserved.
     pub reserved: Vec<String>,
+}
+
+/// Memory, in bytes.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Memory {
+    /// What the cache may come to have.
+    pub cache_capacity: u64,
+    /// What is in the cache.
+    pub cache_used: u64,
+    /// What of that its disks do not have yet.
+    pub cache_dirty: u64,
+    /// Pages behind it.
+    pub cache_pages: String,
 }
 
 /// One interface.

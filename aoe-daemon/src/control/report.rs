@@ -1,5 +1,6 @@
 //! What the daemon tells of itself: the same data for status and for the summary at the end.
 
+use super::memory::MemoryReport;
 use crate::exports::Export;
 use crate::stats::{Stat, Stats};
 use crate::storage::sighting::Sighting;
@@ -24,6 +25,8 @@ pub struct Report {
     pub uptime_seconds: u64,
     /// Every export.
     pub exports: Vec<ExportReport>,
+    /// What memory it has.
+    pub memory: MemoryReport,
     /// Every interface.
     pub interfaces: Vec<InterfaceReport>,
     /// What was counted on interfaces that were served by a pattern, and are gone.
@@ -37,6 +40,8 @@ pub struct ExportReport {
     pub address: String,
     /// What it is served from.
     pub file: String,
+    /// How its data is reached.
+    pub access: String,
     /// Size in sectors of 512 bytes.
     pub sectors: u64,
     /// Whether writes are refused.
@@ -115,6 +120,7 @@ impl ExportReport {
         Self {
             address: target.address().to_string(),
             file: export.disk.image().backing.path.display().to_string(),
+            access: export.disk.store().to_string(),
             sectors: description.sectors,
             read_only: description.read_only,
             durability: export.disk.store().durability().to_string(),
@@ -239,11 +245,12 @@ impl InterfaceReport {
 
 impl Display for Report {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let Self { version, pid, uptime_seconds, exports, interfaces, departed: _ } = self;
+        let Self { version, pid, uptime_seconds, exports, memory, interfaces, .. } = self;
         writeln!(f, "aoe-daemon {version}, pid {pid}, up {uptime_seconds} s")?;
         for export in exports {
             export.fmt(f)?;
         }
+        memory.fmt(f)?;
         for interface in interfaces {
             interface.fmt(f)?;
         }
@@ -272,7 +279,7 @@ impl Display for ExportReport {
         if *failed {
             write!(f, ", FAILED: writes are refused until: aoe-daemon clear {address} --failed")?;
         }
-        writeln!(f)?;
+        writeln!(f, "\n  storage: {}", self.access)?;
         if !self.config_string.is_empty() {
             writeln!(f, "  config string: {}", self.config_string)?;
         }
@@ -339,6 +346,7 @@ mod tests {
             pid: 1,
             uptime_seconds: 9,
             exports: vec![],
+            memory: MemoryReport::default(),
             departed: Counts::new(),
             interfaces: vec![InterfaceReport {
                 name: "eth9".into(),

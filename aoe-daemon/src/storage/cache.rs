@@ -76,8 +76,9 @@ pub struct Cache {
     /// Blocks of which something is newer than the disk's.
     dirty: AtomicUsize,
     growth: Growth,
-    /// What its memory is on.
+    /// What its memory is to be on, and what the last of it is on.
     huge_pages: HugePages,
+    pages: Mutex<Option<Pages>>,
 }
 
 impl BlockId {
@@ -194,6 +195,7 @@ impl Cache {
             dirty: AtomicUsize::new(0),
             growth: Growth::default(),
             huge_pages,
+            pages: Mutex::default(),
         }
     }
 
@@ -215,6 +217,11 @@ impl Cache {
     /// Blocks of which something is newer than the disk's.
     pub fn dirty(&self) -> usize {
         self.dirty.load(Ordering::Relaxed)
+    }
+
+    /// What the last of its memory is on.
+    pub fn pages(&self) -> String {
+        lock(&self.pages).as_ref().map_or_else(|| "no memory".to_owned(), Pages::to_string)
     }
 
     /// Who it asks for memory.
@@ -382,6 +389,7 @@ impl Cache {
         // What the kernel would write to its swap is faster on the disk that it is from.
         let _ = region.lock();
         let pages = region.pages().clone();
+        *lock(&self.pages) = Some(pages.clone());
         let mut shards: Vec<_> = self.shards.iter().map(lock).collect();
         for (at, number) in self.tables.pool.add(region).enumerate() {
             let of = shards.len();
@@ -392,8 +400,8 @@ impl Cache {
     }
 }
 
-fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
-    shard.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
