@@ -22,11 +22,13 @@ impl Driver {
         Self { ring: None, home }
     }
 
-    /// Opens its ring for buffers of this region. From then on it belongs to this thread.
-    pub(super) fn open_ring(&mut self, region: &Region) {
-        match Ring::new(region, self.home.bell()) {
+    /// Opens its ring for buffers of this region and these stores, whose numbers follow one another.
+    /// From then on it belongs to this thread.
+    pub(super) fn open_ring(&mut self, region: &Region, stores: &[Arc<Store>]) {
+        match Ring::new(region, stores, self.home.bell()) {
             Ok(ring) => {
-                debug!(registered = ring.is_registered(), "io_uring");
+                let (buffers, files) = ring.registered();
+                debug!(buffers, files, "io_uring");
                 self.ring = Some(ring);
             }
             Err(reason) => warn!(%reason, "no io_uring: disks are read and written by threads"),

@@ -148,7 +148,8 @@ impl Engine {
     /// Opens its ring, which then belongs to this thread. Without one, every disk has a thread of
     /// its own do the work.
     pub fn open_ring(&mut self) {
-        self.driver.open_ring(self.staging.region());
+        let stores: Vec<_> = self.lanes.iter().map(|lane| Arc::clone(&lane.store)).collect();
+        self.driver.open_ring(self.staging.region(), &stores);
     }
 
     /// Starts a request.

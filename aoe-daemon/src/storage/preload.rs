@@ -58,7 +58,7 @@ impl Preloader {
 }
 
 fn preload(disks: &[Arc<Disk>], cache: &Cache, mut solo: Solo, stops: &AtomicBool) {
-    solo.open_ring();
+    solo.open_ring(&[]);
     let total: u64 = disks.iter().map(|disk| disk.image().sectors * SECTOR_SIZE as u64).sum();
     let mut progress = Progress::new(total.min((cache.capacity() * BLOCK) as u64));
     for disk in disks.iter().filter(|disk| !disk.store().is_memory()) {

@@ -3,6 +3,7 @@
 use super::driver::Driver;
 use super::operation::{Done, Operation};
 use super::staging::{Buffer, Staging};
+use super::store::Store;
 use crate::mailbox::{Mailbox, Message};
 use aoe_xsk::HugePages;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -30,9 +31,9 @@ impl Solo {
         Ok(Self { home, driver, staging: Staging::new(huge_pages)? })
     }
 
-    /// Opens its ring. From then on it belongs to this thread.
-    pub(super) fn open_ring(&mut self) {
-        self.driver.open_ring(self.staging.region());
+    /// Opens its ring for these stores, whose numbers follow one another. From then on it belongs to this thread.
+    pub(super) fn open_ring(&mut self, stores: &[Arc<Store>]) {
+        self.driver.open_ring(self.staging.region(), stores);
     }
 
     /// A buffer, as [`Staging::take`] has it.

@@ -2,13 +2,16 @@
 #![allow(unsafe_code, reason = "the kernel is given addresses: this is where that is made sound")]
 
 use super::operation::{Done, Kind, Operation};
+use super::store::Store;
 use aoe_xsk::Region;
 use io_uring::types::{Fd, FsyncFlags};
 use io_uring::{IoUring, opcode, squeue};
 use slab::Slab;
 use std::io;
 use std::mem::ManuallyDrop;
+use std::ops::Range;
 use std::os::fd::{AsRawFd, BorrowedFd};
+use std::sync::Arc;
 use std::sync::atomic::{Ordering, fence};
 
 /// Entries of the submission ring; the kernel makes the completion ring twice as large.
@@ -24,16 +27,23 @@ pub(super) struct Ring {
     /// What the kernel has, with the buffers that it reads and writes.
     in_flight: Slab<Operation>,
     is_registered: bool,
+    /// Numbers of stores whose files the kernel has at hand: the first in slot 0, and so on.
+    files: Option<Range<u16>>,
 }
 
 impl Ring {
-    /// Makes a ring, for buffers of this region. During a [sleep](Self::prepare_sleep) it rings
+    /// Makes a ring, for buffers of this region and these stores, whose numbers follow one another;
+    /// others can be reached, too. During a [sleep](Self::prepare_sleep) it rings
     /// this bell, an eventfd.
     ///
     /// # Errors
     ///
     /// Where the kernel has none, or lets this process have none.
-    pub(super) fn new(region: &Region, bell: BorrowedFd<'_>) -> io::Result<Self> {
+    pub(super) fn new(
+        region: &Region,
+        stores: &[Arc<Store>],
+        bell: BorrowedFd<'_>,
+    ) -> io::Result<Self> {
         // The newest first: completions are put off until this thread asks for them (Linux 6.1).
         let ring = IoUring::builder()
             .setup_single_issuer()
@@ -51,8 +61,9 @@ impl Ring {
         let registered = unsafe { ring.submitter().register_buffers(&[memory]) };
         // Where no more memory may be locked, the kernel looks the pages up for every request.
         let is_registered = registered.is_ok();
+        let files = register_files(&ring, stores);
         let mut ring =
-            Self { ring: ManuallyDrop::new(ring), in_flight: Slab::new(), is_registered };
+            Self { ring: ManuallyDrop::new(ring), in_flight: Slab::new(), is_registered, files };
         ring.woke();
         Ok(ring)
     }
@@ -71,15 +82,22 @@ impl Ring {
         self.ring.completion().disable_eventfd();
     }
 
-    /// Whether the kernel has the buffers' pages at hand.
-    pub(super) const fn is_registered(&self) -> bool {
-        self.is_registered
+    /// Whether the kernel has the buffers' pages at hand, and how many files.
+    pub(super) fn registered(&self) -> (bool, usize) {
+        (self.is_registered, self.files.as_ref().map_or(0, Range::len))
     }
 
     /// Takes an operation on. It reaches the kernel with the next [`Self::enter`], at the latest.
     pub(super) fn push(&mut self, operation: Operation) {
         let entry = self.in_flight.vacant_entry();
-        let request = request(&operation, self.is_registered).user_data(entry.key() as u64);
+        let number = operation.store.number();
+        let slot = self.files.as_ref().filter(|files| files.contains(&number));
+        let file = slot.map_or_else(
+            || (operation.store.file().as_raw_fd(), squeue::Flags::empty()),
+            |files| ((number - files.start).into(), squeue::Flags::FIXED_FILE),
+        );
+        let request = request(&operation, Fd(file.0), self.is_registered);
+        let request = request.flags(file.1).user_data(entry.key() as u64);
         entry.insert(operation);
         // SAFETY: the addresses in the request are within the buffer that the operation owns, which
         // stays in `in_flight` until the kernel is done with it; dropping the ring leaks what is
@@ -123,8 +141,17 @@ impl Drop for Ring {
     }
 }
 
-fn request(operation: &Operation, is_registered: bool) -> squeue::Entry {
-    let file = Fd(operation.store.file().as_raw_fd());
+/// Has the kernel keep the files of these stores at hand, so that it need not look them up for
+/// every request. Returns their numbers; `None` where it won't.
+fn register_files(ring: &IoUring, stores: &[Arc<Store>]) -> Option<Range<u16>> {
+    let first = stores.first()?.number();
+    debug_assert!(stores.iter().zip(first..).all(|(store, number)| store.number() == number));
+    let files: Vec<_> = stores.iter().map(|store| store.file().as_raw_fd()).collect();
+    ring.submitter().register_files(&files).ok()?;
+    Some(first..first + stores.len() as u16)
+}
+
+fn request(operation: &Operation, file: Fd, is_registered: bool) -> squeue::Entry {
     let Some(buffer) = &operation.buffer else {
         return opcode::Fsync::new(file).flags(FsyncFlags::DATASYNC).build();
     };

@@ -59,7 +59,7 @@ impl Writer {
 
     /// Opens its ring. From then on it belongs to this thread.
     pub(super) fn open_ring(&mut self) {
-        self.solo.open_ring();
+        self.solo.open_ring(std::slice::from_ref(&self.store));
     }
 
     /// Writes these blocks, which are in order, and makes them durable. Where that fails all of
