@@ -73,13 +73,21 @@ impl<'p> Disk<'p> {
         odd.into_iter().chain(last).chain(random).collect()
     }
 
+    /// Serves it as a disk of either durability. Returns the log of the first daemon.
+    fn walk(&self) -> Result<String> {
+        let log = self.walk_with("always", 1000)?;
+        self.walk_with("writeback", 2000).context("with durability writeback")?;
+        Ok(log)
+    }
+
     /// Serves it, writes, reads, stops, and compares what is on the file or device. Returns the
     /// daemon's log.
-    fn walk(&self) -> Result<String> {
+    fn walk_with(&self, durability: &str, seed: u64) -> Result<String> {
         let scratch = paths::scratch()?;
         let wire = Wire::new(Shape { mtu: 9000, queues: 1 })?;
         let mut setup =
             Setup::new(&wire.target, TARGET_PORT, scratch.path()).export(0, 1, self.path);
+        setup = setup.option("--durability", durability);
         if let Some(offset) = self.offset {
             let length = self.sectors * SECTOR as u64;
             setup = setup
@@ -93,7 +101,7 @@ impl<'p> Disk<'p> {
 
         let mut written = BTreeMap::new();
         for (number, (lba, sectors)) in self.places().into_iter().enumerate() {
-            let data = random_bytes(sectors as usize * SECTOR, 1000 + number as u64);
+            let data = random_bytes(sectors as usize * SECTOR, seed + number as u64);
             client.write("e0.1", lba, &data)?;
             written.extend((lba..).zip(data.chunks(SECTOR).map(<[u8]>::to_vec)));
             ensure!(client.read("e0.1", lba, sectors)? == data, "{lba} does not read as written");
