@@ -24,6 +24,8 @@ pub struct Load {
     pub duration: Duration,
     /// How many bytes to ask for at most, if the time suffices.
     pub bytes: Option<u64>,
+    /// Bytes from the first sector on that it keeps to, unless the disk is smaller.
+    pub within: Option<u64>,
     /// Which places and which data: the same number, the same run.
     pub seed: u64,
 }
@@ -125,7 +127,10 @@ impl Requests {
     fn new(load: &Load, sectors: u64) -> Self {
         let size = u64::from(load.sectors).max(1);
         let most = load.bytes.map_or(u64::MAX, |bytes| bytes.div_ceil(size * SECTOR_SIZE as u64));
-        let (places, random) = (sectors / size, SplitMix(load.seed));
+        let within = load.within.map_or(u64::MAX, |bytes| bytes / SECTOR_SIZE as u64);
+        // There is always one: a range that has none is one request large.
+        let places = (sectors.min(within) / size).max(1);
+        let random = SplitMix(load.seed);
         Self { load: *load, places, asked: 0, most, random }
     }
 
@@ -181,6 +186,7 @@ impl SplitMix {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeSet;
 
     const LOAD: Load = Load {
         pattern: Pattern::Sequential,
@@ -189,6 +195,7 @@ mod tests {
         depth: 1,
         duration: Duration::ZERO,
         bytes: None,
+        within: None,
         seed: 1,
     };
 
@@ -228,6 +235,15 @@ mod tests {
         let mixed = take(Load { reads: 70, ..random }, 1000, 10_000);
         let share = mixed.iter().filter(is_read).count();
         assert!((6_500..7_500).contains(&share), "{share} reads");
+    }
+
+    #[test]
+    fn a_load_keeps_to_its_range() {
+        let within = |bytes| Load { pattern: Pattern::Random, within: Some(bytes), ..LOAD };
+        let lbas = |load| take(load, 1000, 1000).iter().map(lba).collect::<BTreeSet<_>>();
+        assert_eq!(lbas(within(3 * 4096 + 512)), BTreeSet::from([0, 8, 16]));
+        assert_eq!(lbas(within(512)), BTreeSet::from([0]), "not nowhere");
+        assert_eq!(lbas(within(1 << 40)).last(), Some(&992), "the disk ends first");
     }
 
     #[test]

@@ -15,6 +15,7 @@ Examples:
   aoe bench e0.1 --iface eth0
   aoe bench e0.1 --iface eth0 --depth 1 --seconds 10 --sectors 1
   aoe bench e0.1 --iface eth0 --load read --bytes 1G --sectors 16
+  aoe bench e0.1 --iface eth0 --within 64M --depth 32
   aoe bench e0.1 --iface eth0 --load randwrite --overwrite
   aoe bench e0.1 --iface eth0 --json | jq .requests_per_second";
 
@@ -57,6 +58,10 @@ pub(crate) struct Arguments {
     /// 1024
     #[arg(long, value_name = "SIZE", value_parser = parse_bytes)]
     bytes: Option<u64>,
+
+    /// Keep to so many bytes from the first sector on
+    #[arg(long, value_name = "SIZE", value_parser = parse_bytes)]
+    within: Option<u64>,
 
     /// How many sectors of 512 bytes to ask for at once; all of them must fit one frame
     #[arg(long, value_name = "N", default_value_t = 2)]
@@ -113,6 +118,7 @@ impl Arguments {
             depth: self.depth.into(),
             duration: Duration::from_secs(self.seconds),
             bytes: self.bytes,
+            within: self.within,
             seed: self.seed,
         }
     }

@@ -237,7 +237,8 @@ fn loads_are_counted() -> Result<()> {
         let mut disk = Disk::open(CLIENT_PORT, e0_1(), Options::default())?;
         let duration = Duration::from_millis(200);
         let (pattern, bytes) = (Pattern::Random, None);
-        let load = Load { pattern, reads: 100, sectors: 2, depth: 16, duration, bytes, seed: 1 };
+        let (reads, sectors, depth, within, seed) = (100, 2, 16, None, 1);
+        let load = Load { pattern, reads, sectors, depth, duration, bytes, within, seed };
         let report = bench::run(&mut disk, &load)?;
         ensure!(report.requests > 0 && report.bytes == report.requests * 1024, "{report:?}");
         ensure!(report.elapsed >= duration, "{report:?}");
