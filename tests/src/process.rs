@@ -15,12 +15,14 @@ use crate::retry::retry_until;
 const TAIL_LINES: usize = 60;
 
 /// A running program, both of its output streams in one file. Dropping it kills it and prints the
-/// end of its log, which the test runner shows for failed tests only.
+/// end of its log, which the test runner shows for failed tests only; others
+/// [`hush`](Process::hush) it.
 #[derive(Debug)]
 pub struct Process {
     name: String,
     child: Child,
     log: PathBuf,
+    is_quiet: bool,
 }
 
 impl Process {
@@ -34,7 +36,12 @@ impl Process {
             .stderr(output)
             .spawn()
             .with_context(|| format!("start {command:?}"))?;
-        Ok(Self { name: name.to_owned(), child, log: log.to_owned() })
+        Ok(Self { name: name.to_owned(), child, log: log.to_owned(), is_quiet: false })
+    }
+
+    /// Has its end print nothing: for those who are no tests, whose output nobody holds back.
+    pub fn hush(&mut self) {
+        self.is_quiet = true;
     }
 
     /// The process id.
@@ -108,6 +115,9 @@ impl Drop for Process {
     fn drop(&mut self) {
         if let Err(error) = self.kill() {
             eprintln!("kill {}: {error:#}", self.name);
+        }
+        if self.is_quiet {
+            return;
         }
         let log = self.log();
         let lines: Vec<&str> = log.lines().collect();
