@@ -5,8 +5,8 @@
 //! decided as S3-FIFO does: a block that comes in is on probation, and only what is asked for again
 //! there, or comes back soon after, gets among those that a scan can't drive out.
 //!
-//! The memory comes in arenas, each as soon as the ones before it are nearly full, so that a start
-//! takes no time and memory that is not needed stays with others.
+//! The memory comes in arenas, some before they are needed and the others as it fills, so that a
+//! start takes no time and memory that is not needed stays with others.
 
 mod growth;
 mod index;
@@ -36,6 +36,9 @@ const LEAST_BLOCKS: usize = 64;
 const FEW_BLOCKS: u64 = 16;
 /// The part of the room that stays free when the first of the parts is full.
 pub const UNEVEN: usize = 32;
+/// Chunks that memory is got for before they are needed: zeroing it takes longer than a fast disk
+/// takes to fill it.
+const AHEAD: usize = (512 << 20) / BLOCK;
 /// Bits of a [`BlockId`] that number the block; what is above names the store.
 const BLOCK_BITS: u32 = 48;
 /// Bytes of a sector.
@@ -290,7 +293,7 @@ impl Cache {
     }
 
     fn claim(&self, shard: &mut Shard) -> Option<Claimed<'_>> {
-        if shard.free() * 2 <= pool::ARENA_CHUNKS / self.shards.len() {
+        if shard.free() * self.shards.len() <= AHEAD / 2 {
             self.growth.ask();
         }
         shard.claim(&self.tables)
@@ -373,6 +376,11 @@ impl Cache {
             let range = BlockId::new(store, blocks.start)..BlockId::new(store, blocks.end);
             self.shards.iter().for_each(|shard| lock(shard).forget_all(&self.tables, &range));
         }
+    }
+
+    /// Whether there is enough memory for what may come soon.
+    fn is_ahead(&self) -> bool {
+        self.used() + AHEAD <= self.chunks()
     }
 
     /// Takes on more memory. Returns the pages that it got; `None` where it has as much as it may.

@@ -39,11 +39,15 @@ impl Growth {
 ///
 /// Where there is not even the first, or no thread.
 pub fn keep_growing(cache: &Arc<Cache>) -> anyhow::Result<()> {
-    let Some(pages) = cache.grow()? else { return Ok(()) };
+    let Some(pages) = cache.grow()? else {
+        info!(bytes = 0, "cache");
+        return Ok(());
+    };
     info!(bytes = cache.capacity() * BLOCK, %pages, "cache");
     let cache = Arc::clone(cache);
     thread::Builder::new().name("cache".into()).spawn(move || {
         let _ = cache.growth.thread.set(thread::current());
+        cache.growth.ask();
         while grow_when_asked(&cache) {}
     })?;
     Ok(())
@@ -61,7 +65,12 @@ fn grow_when_asked(cache: &Cache) -> bool {
         Err("little memory is left to others".into())
     };
     match grown {
-        Ok(Some(pages)) => debug!(bytes = cache.chunks() * BLOCK, %pages, "cache"),
+        Ok(Some(pages)) => {
+            debug!(bytes = cache.chunks() * BLOCK, %pages, "cache");
+            if !cache.is_ahead() {
+                cache.growth.ask();
+            }
+        }
         Ok(None) => return false,
         Err(reason) => {
             warn!(bytes = cache.chunks() * BLOCK, reason, "the cache stays smaller for now");
