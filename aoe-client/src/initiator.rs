@@ -32,6 +32,7 @@ pub struct Initiator {
     batch: ReceiveBatch,
     mtu: usize,
     sector_limit: u8,
+    spin: Duration,
 }
 
 impl Initiator {
@@ -50,7 +51,14 @@ impl Initiator {
             return Err(Error::MtuTooSmall { interface: interface.to_owned(), mtu });
         }
         let batch = ReceiveBatch::new(ETHERNET_HEADER + mtu);
-        Ok(Self { interface: interface.to_owned(), socket, batch, mtu, sector_limit })
+        let (interface, spin) = (interface.to_owned(), Duration::ZERO);
+        Ok(Self { interface, socket, batch, mtu, sector_limit, spin })
+    }
+
+    /// Looks for frames without pause for so long before it sleeps until one comes: to be woken
+    /// takes longer than most answers. Not at all unless this is called.
+    pub fn spin(&mut self, spin: Duration) {
+        self.spin = spin;
     }
 
     /// The interface's name.
@@ -258,9 +266,14 @@ impl Initiator {
     }
 
     fn receive(&mut self, wait: Duration) -> Result<(), Error> {
-        match self.socket.receive(&mut self.batch, wait) {
-            Ok(_) => Ok(()),
-            Err(error) => Err(explain(&self.interface, error)),
+        let (start, spin) = (Instant::now(), self.spin.min(wait));
+        loop {
+            let left = if start.elapsed() < spin { Duration::ZERO } else { wait - spin };
+            match self.socket.receive(&mut self.batch, left) {
+                Ok(0) if left.is_zero() && start.elapsed() < wait => {}
+                Ok(_) => return Ok(()),
+                Err(error) => return Err(explain(&self.interface, error)),
+            }
         }
     }
 

@@ -71,6 +71,11 @@ impl Port {
         self.initiator.mac()
     }
 
+    /// As [`Initiator::spin`].
+    pub fn spin(&mut self, spin: Duration) {
+        self.initiator.spin(spin);
+    }
+
     /// Most sectors in one request: what both ends of the path can take.
     #[must_use]
     pub fn sector_limit(&self) -> u8 {

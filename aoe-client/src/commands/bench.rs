@@ -10,6 +10,10 @@ use serde_json::json;
 
 use super::{Connection, print};
 
+/// How long it looks for an answer before it sleeps, as a load should: what is measured is the
+/// target, and not how long it takes to wake a client.
+const SPIN: Duration = Duration::from_millis(1);
+
 const EXAMPLES: &str = "\
 Examples:
   aoe bench e0.1 --iface eth0
@@ -98,7 +102,10 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         load.reads == 100 || arguments.overwrite,
         "this load writes: give --overwrite if what is on the disk may be lost"
     );
-    let report = arguments.connection.with_disk(|disk| Ok(bench::run(disk, &load)?))?;
+    let report = arguments.connection.with_disk(|disk| {
+        disk.port_mut().spin(SPIN);
+        Ok(bench::run(disk, &load)?)
+    })?;
     if arguments.json { print(format_args!("{:#}", object(&report))) } else { print(text(&report)) }
 }
 

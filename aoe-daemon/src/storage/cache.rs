@@ -5,8 +5,8 @@
 //! decided as S3-FIFO does: a block that comes in is on probation, and only what is asked for again
 //! there, or comes back soon after, gets among those that a scan can't drive out.
 //!
-//! The memory comes in arenas, some before they are needed and the others as it fills, so that a
-//! start takes no time and memory that is not needed stays with others.
+//! The memory comes in arenas, the first at the start and the others when nothing else is to be
+//! done, so that a start takes no time, and no request waits for memory to be zeroed.
 
 mod growth;
 mod index;
@@ -14,7 +14,7 @@ mod pool;
 mod queue;
 mod shard;
 
-pub use growth::{Growth, keep_growing};
+pub use growth::keep_growing;
 
 use aoe_xsk::{HugePages, Pages, Region};
 use index::Index;
@@ -36,9 +36,6 @@ const LEAST_BLOCKS: usize = 64;
 const FEW_BLOCKS: u64 = 16;
 /// The part of the room that stays free when the first of the parts is full.
 pub const UNEVEN: usize = 32;
-/// Chunks that memory is got for before they are needed: zeroing it takes longer than a fast disk
-/// takes to fill it.
-const AHEAD: usize = (512 << 20) / BLOCK;
 /// Bits of a [`BlockId`] that number the block; what is above names the store.
 const BLOCK_BITS: u32 = 48;
 /// Bytes of a sector.
@@ -78,7 +75,6 @@ pub struct Cache {
     chunks: AtomicUsize,
     /// Blocks of which something is newer than the disk's.
     dirty: AtomicUsize,
-    growth: Growth,
     /// What its memory is to be on, and what the last of it is on.
     huge_pages: HugePages,
     pages: Mutex<Option<Pages>>,
@@ -196,7 +192,6 @@ impl Cache {
             capacity,
             chunks: AtomicUsize::new(0),
             dirty: AtomicUsize::new(0),
-            growth: Growth::default(),
             huge_pages,
             pages: Mutex::default(),
         }
@@ -225,11 +220,6 @@ impl Cache {
     /// What the last of its memory is on.
     pub fn pages(&self) -> String {
         lock(&self.pages).as_ref().map_or_else(|| "no memory".to_owned(), Pages::to_string)
-    }
-
-    /// Who it asks for memory.
-    pub const fn growth(&self) -> &Growth {
-        &self.growth
     }
 
     fn shard(&self, id: BlockId) -> MutexGuard<'_, Shard> {
@@ -286,17 +276,10 @@ impl Cache {
 
     /// A block to be filled; `None` where there is no room for it.
     pub fn prepare(&self, id: BlockId) -> Option<Fresh<'_>> {
-        let chunk = self.claim(&mut self.shard(id))?;
+        let chunk = self.shard(id).claim(&self.tables)?;
         // Where it goes if nothing comes of it.
         chunk.name(id);
         Some(Fresh { cache: self, chunk: Some(chunk) })
-    }
-
-    fn claim(&self, shard: &mut Shard) -> Option<Claimed<'_>> {
-        if shard.free() * self.shards.len() <= AHEAD / 2 {
-            self.growth.ask();
-        }
-        shard.claim(&self.tables)
     }
 
     /// Changes these sectors of a block, if it is there.
@@ -317,7 +300,7 @@ impl Cache {
             if self.dirty() >= (self.capacity / 2).max(1) {
                 return Laid::NoRoom;
             }
-            let Some(mut chunk) = self.claim(&mut shard) else { return Laid::NoRoom };
+            let Some(mut chunk) = shard.claim(&self.tables) else { return Laid::NoRoom };
             change(chunk.bytes_mut());
             chunk.name(id);
             let number = chunk.number();
@@ -376,11 +359,6 @@ impl Cache {
             let range = BlockId::new(store, blocks.start)..BlockId::new(store, blocks.end);
             self.shards.iter().for_each(|shard| lock(shard).forget_all(&self.tables, &range));
         }
-    }
-
-    /// Whether there is enough memory for what may come soon.
-    fn is_ahead(&self) -> bool {
-        self.used() + AHEAD <= self.chunks()
     }
 
     /// Takes on more memory. Returns the pages that it got; `None` where it has as much as it may.

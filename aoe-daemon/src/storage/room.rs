@@ -95,7 +95,7 @@ fn available() -> u64 {
 /// Whether a cache that was promised memory may have some of it now, whatever other programs have
 /// taken since.
 pub fn has_to_spare() -> bool {
-    available() >= meminfo("MemTotal:") / (2 * KEPT)
+    available() >= meminfo("MemTotal:") / KEPT
 }
 
 /// Bytes, by the name of their line.

@@ -49,11 +49,12 @@ impl Rig {
         flags.split_whitespace().fold(setup, Setup::flag)
     }
 
-    /// Starts such a daemon.
+    /// Starts such a daemon, and waits until it has done what it does behind the requests at first.
     pub(super) fn serve(&self, image: &Path, flags: &str) -> Result<Daemon> {
         let mut daemon = self.setup(image, flags).spawn()?;
         daemon.process.hush();
         daemon.wait_until_up()?;
+        daemon.process.wait_for_line("the cache has all its memory", LIMIT)?;
         Ok(daemon)
     }
 

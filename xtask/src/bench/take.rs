@@ -19,8 +19,10 @@ const LONG: u64 = 600;
 /// Sparse disks, in bytes.
 const SMALL: u64 = 1 << 30;
 const LARGE: u64 = 4 << 40;
+/// The cache of most loads: larger than what is read of the image in one, and soon there.
+const CACHE: &str = "--cache=2G";
 /// The cache for reads of holes: so small that hardly any is met twice.
-const HOLES_CACHE: &str = "--cache 16M";
+const HOLES_CACHE: &str = "--cache=16M";
 /// For the first answer.
 const START_LIMIT: Duration = Duration::from_secs(60);
 /// How long one question waits for it, in milliseconds.
@@ -76,12 +78,12 @@ fn writes(load: &str) -> String {
 }
 
 fn on_image(rig: &Rig, options: &str) -> Result<Answers> {
-    rig.load_on(&rig.image, "", options)
+    rig.load_on(&rig.image, CACHE, options)
 }
 
 /// Random reads of what has been read before.
 fn hits(rig: &Rig, options: &str) -> Result<Answers> {
-    let daemon = rig.serve(&rig.image, "")?;
+    let daemon = rig.serve(&rig.image, CACHE)?;
     let answers = warm_hits(rig, options)?;
     daemon.stop()?;
     Ok(answers)
@@ -133,7 +135,7 @@ fn start(rig: &Rig) -> Result<f64> {
 fn sparse_hits(rig: &Rig, size: u64, timed: &str) -> Result<f64> {
     let image = rig.scratch.join("sparse.img");
     sparse_image(&image, size)?;
-    let daemon = rig.serve(&image, "--cache 256M")?;
+    let daemon = rig.serve(&image, "--cache=256M")?;
     let answers = warm_hits(rig, &format!("--sectors 2 {timed}"))?;
     daemon.stop()?;
     Ok(nanoseconds(answers))

@@ -57,11 +57,6 @@ impl Shard {
         self.probation.len() + self.settled.len()
     }
 
-    /// Chunks that hold nothing.
-    pub(super) const fn free(&self) -> usize {
-        self.free.len()
-    }
-
     /// Takes on a new chunk.
     pub(super) fn add(&mut self, number: Number) {
         self.chunks += 1;
