@@ -8,6 +8,7 @@ use rustix::event::{EventfdFlags, eventfd};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering, fence};
+use std::time::Duration;
 
 /// What a worker finds in its mailbox.
 pub enum Message {
@@ -43,11 +44,15 @@ pub struct Mailbox {
     orders: ArrayQueue<Order>,
     /// Not among the orders: it must never find them full.
     stop: AtomicBool,
+    /// Whether nobody takes messages any more.
+    closed: AtomicBool,
     bell: OwnedFd,
     /// Whether the worker sleeps, or is about to: then a message has to ring.
     sleeping: AtomicBool,
 }
 
+/// How long to wait for room before the next attempt.
+const BREATH: Duration = Duration::from_millis(1);
 /// Room for orders.
 const ORDERS: usize = 16;
 
@@ -62,24 +67,44 @@ impl Mailbox {
             storage: ArrayQueue::new(messages),
             orders: ArrayQueue::new(ORDERS),
             stop: AtomicBool::new(false),
+            closed: AtomicBool::new(false),
             bell: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?,
             sleeping: AtomicBool::new(false),
         })
     }
 
-    /// Leaves a message.
+    /// Leaves a message. One that is closed forgets it.
     ///
     /// # Errors
     ///
     /// The message, where the mailbox holds as many of its kind as it may.
     #[expect(clippy::result_large_err, reason = "boxing what comes back would allocate")]
     pub fn post(&self, message: Message) -> Result<(), Message> {
+        if self.closed.load(Ordering::Relaxed) {
+            forget(message);
+            return Ok(());
+        }
         match message {
             Message::Order(order) => self.orders.push(order).map_err(Message::Order)?,
             message => self.storage.push(message)?,
         }
         self.ring();
         Ok(())
+    }
+
+    /// Leaves a message, and waits until there is room for it: for threads that are not workers
+    /// themselves.
+    pub fn deliver(&self, message: Message) {
+        let mut message = message;
+        while let Err(back) = self.post(message) {
+            message = back;
+            std::thread::sleep(BREATH);
+        }
+    }
+
+    /// Forgets what comes from now on: nobody takes it.
+    pub fn close(&self) {
+        self.closed.store(true, Ordering::Relaxed);
     }
 
     /// Has the worker finish what is in flight, and end.
@@ -139,9 +164,13 @@ impl Drop for Mailbox {
     /// Packets that a worker has not waited for come home to nobody.
     fn drop(&mut self) {
         while let Some(message) = self.storage.pop() {
-            if let Message::Edited(_, edited) = message {
-                edited.packet.abandon();
-            }
+            forget(message);
         }
+    }
+}
+
+fn forget(message: Message) {
+    if let Message::Edited(_, edited) = message {
+        edited.packet.abandon();
     }
 }

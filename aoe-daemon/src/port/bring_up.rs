@@ -306,7 +306,7 @@ fn spawn(
     facts: &Facts,
 ) -> Result<Handle> {
     let exports = offer.exports();
-    let messages = queue.census().total as usize + Engine::messages(exports.all().len());
+    let messages = Engine::messages(queue.census().total as usize);
     let mailbox = Arc::new(Mailbox::new(messages)?);
     let engine = exports.engine(Arc::clone(&mailbox))?;
     let cpu = cpu_for(number);

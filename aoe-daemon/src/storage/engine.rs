@@ -140,9 +140,12 @@ impl Engine {
         })
     }
 
-    /// Messages that may be under way to it besides one for each packet.
-    pub fn messages(disks: usize) -> usize {
-        BUFFERS + disks
+    /// Messages that it has to have room for, with so many packets, from those who can't wait until
+    /// there is some: other workers.
+    pub const fn messages(packets: usize) -> usize {
+        // Those that wait for their turn have a packet, unless they were told that it has come and
+        // were given up before they heard: then their packets may be back, and wait once more.
+        2 * packets + BUFFERS
     }
 
     /// Opens its ring, which then belongs to this thread. Without one, every disk has a thread of

@@ -87,6 +87,16 @@ impl Order {
         (Place(place), waits == 0)
     }
 
+    /// Lets go of a place that still waits, and tells whether it did: who has been told to go ahead,
+    /// or is about to be, keeps it.
+    pub(super) fn abandon(&mut self, place: Place) -> bool {
+        let waits = self.entries[place.0].waits > 0;
+        if waits {
+            self.leave(place);
+        }
+        waits
+    }
+
     /// Lets go of a place, and tells those that need wait no longer.
     pub(super) fn leave(&mut self, place: Place) {
         let gone = self.entries.remove(place.0);
@@ -94,7 +104,7 @@ impl Order {
             if entry.arrival > gone.arrival && entry.conflicts(&gone.sectors, gone.access) {
                 entry.waits -= 1;
                 if entry.waits == 0 && entry.home.post(Message::Ready(entry.key)).is_err() {
-                    unreachable!("a mailbox has room for every request of its worker");
+                    unreachable!("a mailbox has room for every packet of its worker, and more");
                 }
             }
         }
@@ -174,18 +184,28 @@ mod tests {
     #[test]
     fn only_overlapping_changes_wait() {
         let (mut order, home) = (Order::default(), mailbox());
-        let mut enter = |sectors, access, key| order.enter(sectors, access, &home, key);
-        let (first, ready) = enter(0..8, Access::Exclusive, 1);
+        let enter =
+            |order: &mut Order, sectors, access, key| order.enter(sectors, access, &home, key);
+        let (first, ready) = enter(&mut order, 0..8, Access::Exclusive, 1);
         assert!(ready);
-        assert!(enter(8..16, Access::Exclusive, 2).1, "they touch, and do not overlap");
-        let (read, ready) = enter(7..9, Access::Shared, 3);
+        let touching = enter(&mut order, 8..16, Access::Exclusive, 2).1;
+        assert!(touching, "they touch, and do not overlap");
+        let (read, ready) = enter(&mut order, 7..9, Access::Shared, 3);
         assert!(!ready, "it overlaps both writes");
-        let (other_read, ready) = enter(0..1, Access::Shared, 4);
+        let (other_read, ready) = enter(&mut order, 0..1, Access::Shared, 4);
         assert!(!ready);
-        let (write, ready) = enter(0..1, Access::Exclusive, 5);
+        let (write, ready) = enter(&mut order, 0..1, Access::Exclusive, 5);
         assert!(!ready);
-        assert!(enter(16..32, Access::Shared, 6).1);
-        assert!(enter(16..17, Access::Shared, 7).1, "reads do not wait for reads");
+        assert!(enter(&mut order, 16..32, Access::Shared, 6).1);
+        assert!(enter(&mut order, 16..17, Access::Shared, 7).1, "reads do not wait for reads");
+
+        let (given_up, ready) = order.enter(0..1, Access::Exclusive, &home, 8);
+        assert!(!ready);
+        let (behind, ready) = order.enter(0..1, Access::Shared, &home, 9);
+        assert!(!ready);
+        assert!(order.abandon(given_up), "it waits");
+        assert!(!order.abandon(first), "it does not");
+        assert!(order.abandon(behind));
 
         order.leave(first);
         assert_eq!(

@@ -200,11 +200,10 @@ fn work(writeback: &Writeback, mut writer: Writer) {
             writeback.keep(dirty);
         }
         for Waiting { home, key } in waiting {
-            // A worker that is gone has nobody to answer.
-            let _ = home.post(Message::Saved(key, outcome));
+            home.deliver(Message::Saved(key, outcome));
         }
         for home in crowded {
-            let _ = home.post(Message::Room(usize::from(store.number())));
+            home.deliver(Message::Room(usize::from(store.number())));
         }
         if stops {
             return;

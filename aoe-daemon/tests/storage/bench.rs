@@ -83,6 +83,9 @@ impl Setup {
 const PORT: Port = Port { mac: Mac(TARGET), mtu: 9000, max_sectors: 17, buffer_count: 64 };
 
 impl Bench {
+    /// Messages that its mailbox has room for.
+    pub(crate) const MESSAGES: usize = Engine::messages(CHUNKS as usize);
+
     pub(crate) fn new(image: Image) -> Self {
         Self::with(Setup::USUAL, image, Memory::nowhere())
     }
@@ -95,19 +98,30 @@ impl Bench {
         let record = Arc::new(Record::new(target, memory, Arc::default()));
         let store = Arc::new(Store::new(0, Arc::clone(&image.backing), setup.durability));
         let disk = Arc::new(Disk::new(image, Arc::clone(&store), Arc::clone(&record)));
-        let mailbox = CHUNKS as usize + Engine::messages(EXPORTS);
-        let mailbox = Arc::new(Mailbox::new(mailbox).unwrap());
-        let settings = Settings { io_timeout: setup.io_timeout, huge_pages: HugePages::Use };
-        let disks = vec![Arc::clone(&disk); EXPORTS];
         let cache = Arc::new(Cache::new(setup.cache, HugePages::Use));
         while cache.grow().unwrap().is_some() {}
         let saver = Saver::start(&store, &cache, HugePages::Use).unwrap();
+        let mut bench = Self::before(setup, disk, record, cache);
+        bench.saver = saver;
+        bench
+    }
+
+    /// One more worker before the same disk.
+    pub(crate) fn beside(&self, setup: Setup) -> Self {
+        let cache = Arc::new(Cache::new(0, HugePages::Use));
+        Self::before(setup, Arc::clone(&self.disk), Arc::clone(&self.record), cache)
+    }
+
+    fn before(setup: Setup, disk: Arc<Disk>, record: Arc<Record>, cache: Arc<Cache>) -> Self {
+        let mailbox = Arc::new(Mailbox::new(Self::MESSAGES).unwrap());
+        let settings = Settings { io_timeout: setup.io_timeout, huge_pages: HugePages::Use };
+        let disks = vec![Arc::clone(&disk); EXPORTS];
         let mut engine = Engine::new(disks, cache, Arc::clone(&mailbox), settings).unwrap();
         if setup.ring {
             engine.open_ring();
         }
         let umem = Umem::new(CHUNKS, HugePages::Use).unwrap();
-        Self { umem, mailbox, engine, disk, record, edited: VecDeque::new(), saver }
+        Self { umem, mailbox, engine, disk, record, edited: VecDeque::new(), saver: None }
     }
 
     /// The job that a worker makes of a frame.
@@ -170,6 +184,16 @@ impl Bench {
                 Some(finished) => return finished,
                 None => self.go_on(),
             }
+        }
+    }
+
+    /// The next job that is given up, in the way of a worker that has other things to do, too.
+    pub(crate) fn await_expired(&mut self) -> Finished {
+        loop {
+            match self.engine.next_finished() {
+                Some(finished) => return finished,
+                None => self.engine.work(),
+            };
         }
     }
 

@@ -341,3 +341,32 @@ fn idle_time_is_nobodys_waiting_time() {
     assert_eq!(bench.write(1, &pattern(3, 1)), Ok(()));
     assert!(!bench.disk.is_failed());
 }
+
+/// However many requests are given up while one of another worker keeps them waiting: when that is
+/// done, nobody is told who is not there any more.
+#[test]
+fn what_was_given_up_is_not_called() {
+    let file = image_file();
+    let mut other = bench(&file, false);
+    let hasty = Setup { io_timeout: Duration::from_millis(1), ..Setup::USUAL };
+    let mut bench = other.beside(hasty);
+    let write = other.job(Registers::write48(0, 1), &pattern(2, 1));
+    other.park(write, 0);
+    // More than its mailbox takes.
+    for _ in 0..2 * Bench::MESSAGES / MOST_PARKED as usize {
+        for number in 0..MOST_PARKED as usize {
+            let read = bench.job(Registers::read48(0, 1), &[]);
+            bench.park(read, number);
+        }
+        for _ in 0..MOST_PARKED {
+            let Finished { job, outcome, .. } = bench.await_expired();
+            assert_eq!(outcome, Err(Fault::ReadFailed));
+            bench.take_apart(job);
+        }
+        assert_eq!(bench.engine.parked(), 0);
+    }
+    let Finished { job, outcome, .. } = other.await_finished();
+    assert_eq!(outcome, Ok(()));
+    other.take_apart(job);
+    assert!(other.read(0, 1).unwrap() == pattern(2, 1));
+}

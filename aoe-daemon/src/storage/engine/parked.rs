@@ -80,9 +80,10 @@ impl Chain {
 
 impl Engine {
     /// Answers what its disk has not answered for too long. What of it is with the disk stays
-    /// there, and in the order.
+    /// there, and in the order; what has not had its turn yet is forgotten.
     pub(super) fn expire(&mut self) {
-        for (_, parked) in &mut self.parked {
+        let mut unbegun = Vec::new();
+        for (key, parked) in &mut self.parked {
             if parked.since.elapsed() < self.settings.io_timeout
                 || !matches!(parked.what, What::Job(_))
             {
@@ -93,21 +94,29 @@ impl Engine {
                 unreachable!("it was looked at")
             };
             let store = self.disks[parked.export].store();
+            let waits = parked.place.is_some_and(|place| store.order().abandon(place));
             let fault = match job.request.operation {
                 Operation::Read(_) | Operation::Verify(_) => Fault::ReadFailed,
-                // It waits for others, and has not been refused by the disk.
-                _ if store.writeback().is_some() => Fault::WriteFailed,
+                // Nothing of it was begun; or it waits for others, and its disk has not refused it.
+                _ if waits || store.writeback().is_some() => Fault::WriteFailed,
                 // Nobody knows whether it will reach the disk.
                 _ => store.fail("the disk does not answer"),
             };
             store.note_silence();
             self.finished.push_back(Finished { job, export: parked.export, outcome: Err(fault) });
+            if waits {
+                unbegun.push(key);
+            }
+        }
+        for key in unbegun {
+            self.counts[self.parked.remove(key).export] -= 1;
         }
     }
 
     /// Ends it with what is not done: returns the packets. A file or device that a write was on its
     /// way to counts as failed.
     pub fn give_up(mut self) -> Vec<Packet> {
+        self.driver.home().close();
         // What a disk may still write keeps its place: nothing may overtake it.
         for (_, group) in &mut self.groups {
             let mut members = group.members();
