@@ -85,7 +85,7 @@ impl Exports {
         let exports = opening::open(config, &state, &bell)?;
         let cached = exports.iter().filter(|export| !export.disk.store().is_memory());
         let bytes = cached.map(|export| export.disk.image().sectors * SECTOR_SIZE as u64).sum();
-        let cache = Arc::new(Cache::new(room.blocks(bytes), config.huge_pages));
+        let cache = Arc::new(Cache::new(room.blocks(bytes), config.huge_pages)?);
         keep_growing(&cache)?;
         let savers = start_savers(&exports, &cache, config.huge_pages)?;
         let settings =

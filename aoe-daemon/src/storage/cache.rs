@@ -184,17 +184,22 @@ impl Drop for Fresh<'_> {
 
 impl Cache {
     /// A cache of at most so many blocks, which has memory for none of them yet.
-    pub fn new(capacity: usize, huge_pages: HugePages) -> Self {
+    ///
+    /// # Errors
+    ///
+    /// Where there is no memory for its index.
+    pub fn new(capacity: usize, huge_pages: HugePages) -> Result<Self, aoe_xsk::Error> {
         let shards = 1 << (capacity / LEAST_BLOCKS).clamp(1, SHARDS).ilog2();
-        Self {
-            tables: Tables { pool: Pool::new(capacity), index: Index::new(capacity) },
+        let (pool, index) = (Pool::new(capacity), Index::new(capacity, huge_pages)?);
+        Ok(Self {
+            tables: Tables { pool, index },
             shards: (0..shards).map(|_| Mutex::default()).collect(),
             capacity,
             chunks: AtomicUsize::new(0),
             dirty: AtomicUsize::new(0),
             huge_pages,
             pages: Mutex::default(),
-        }
+        })
     }
 
     /// Blocks that it holds at most.
@@ -371,7 +376,7 @@ impl Cache {
         if chunks == 0 {
             return Ok(None);
         }
-        let region = Region::map(chunks * BLOCK, self.huge_pages)?;
+        let region = Region::map(Pool::bytes(chunks), self.huge_pages)?;
         // What the kernel would write to its swap is faster on the disk that it is from.
         let _ = region.lock();
         let pages = region.pages().clone();

@@ -98,7 +98,7 @@ impl Bench {
         let record = Arc::new(Record::new(target, memory, Arc::default()));
         let store = Arc::new(Store::new(0, Arc::clone(&image.backing), setup.durability));
         let disk = Arc::new(Disk::new(image, Arc::clone(&store), Arc::clone(&record)));
-        let cache = Arc::new(Cache::new(setup.cache, HugePages::Use));
+        let cache = Arc::new(Cache::new(setup.cache, HugePages::Use).unwrap());
         while cache.grow().unwrap().is_some() {}
         let saver = Saver::start(&store, &cache, HugePages::Use).unwrap();
         let mut bench = Self::before(setup, disk, record, cache);
@@ -108,7 +108,7 @@ impl Bench {
 
     /// One more worker before the same disk.
     pub(crate) fn beside(&self, setup: Setup) -> Self {
-        let cache = Arc::new(Cache::new(0, HugePages::Use));
+        let cache = Arc::new(Cache::new(0, HugePages::Use).unwrap());
         Self::before(setup, Arc::clone(&self.disk), Arc::clone(&self.record), cache)
     }
 

@@ -1,7 +1,8 @@
 //! Which chunk a block is in.
 
-use super::pool::{Link, Number, Pinned, Pool};
+use super::pool::{Link, Number, Pinned, Pool, Table};
 use super::{BlockId, Sectors};
+use aoe_xsk::HugePages;
 
 /// Chunks that are looked at without the lock: while others change the index, more than there are
 /// may come by.
@@ -10,16 +11,20 @@ const MOST_STEPS: usize = 32;
 /// Chains of chunks, one for each place that a block may be at. They are changed under the lock of
 /// the place's shard. Without it a block may seem not to be there while others come and go.
 pub(super) struct Index {
-    heads: Box<[Link]>,
+    heads: Table<Link>,
     /// What numbers their places has so many bits.
     bits: u32,
 }
 
 impl Index {
     /// An index for about so many blocks.
-    pub(super) fn new(blocks: usize) -> Self {
+    ///
+    /// # Errors
+    ///
+    /// Where there is no memory for it.
+    pub(super) fn new(blocks: usize, huge_pages: HugePages) -> Result<Self, aoe_xsk::Error> {
         let bits = blocks.next_power_of_two().ilog2();
-        Self { heads: Link::none(1 << bits), bits }
+        Ok(Self { heads: Table::new(1 << bits, huge_pages)?, bits })
     }
 
     fn head(&self, id: BlockId) -> &Link {

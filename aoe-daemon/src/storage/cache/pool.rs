@@ -6,14 +6,20 @@
 #![allow(unsafe_code, reason = "who may touch a chunk is decided by its header")]
 
 use super::{BLOCK, BlockId, Sectors};
-use aoe_xsk::Region;
+use aoe_xsk::{HugePages, Region};
+use std::marker::PhantomData;
 use std::num::NonZeroU32;
+use std::ops::Deref;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 
-/// Chunks of an arena; the last one may have fewer.
-pub(super) const ARENA_CHUNKS: usize = 1 << ARENA_BITS;
-const ARENA_BITS: u32 = 14;
+/// Bytes of an arena; the last one may have fewer.
+const ARENA: usize = 64 << 20;
+/// Chunks of an arena. Their headers are behind them, on the same large pages: to look one up in
+/// pages of 4 KiB takes as long as to copy a sector.
+pub(super) const ARENA_CHUNKS: usize = ARENA / (BLOCK + size_of::<Header>());
+/// Chunks are numbered as if an arena had this power of two of them.
+const ARENA_BITS: u32 = ARENA_CHUNKS.next_power_of_two().ilog2();
 
 /// How often a block was asked for is counted up to this.
 pub(super) const MOST_HITS: u32 = 3;
@@ -35,12 +41,29 @@ pub(super) struct Pool {
 
 struct Arena {
     region: Region,
-    headers: Box<[Header]>,
+    chunks: usize,
 }
+
+/// Things that are what they are when all of their bytes are 0, on large pages.
+pub(super) struct Table<T> {
+    region: Region,
+    _of: PhantomData<T>,
+}
+
+/// A thing that any thread may look at, and that all bytes may be 0 of.
+///
+/// # Safety
+///
+/// It is made of atomics and nothing else.
+pub(super) unsafe trait Atomics {}
+
+// SAFETY: it is one.
+unsafe impl Atomics for Link {}
+// SAFETY: it has nothing else.
+unsafe impl Atomics for Header {}
 
 /// What is known of a chunk. All but the first two belong to its shard, which is locked by whoever
 /// looks at them.
-#[derive(Default)]
 pub(super) struct Header {
     /// Changed only under a claim.
     id: AtomicU64,
@@ -59,11 +82,9 @@ pub(super) struct Header {
 }
 
 /// A chunk's number, or none.
-#[derive(Default)]
 pub(super) struct Link(AtomicU32);
 
 /// A set of sectors.
-#[derive(Default)]
 pub(super) struct Mask(AtomicU8);
 
 /// A chunk that stays as it is until this is dropped.
@@ -99,17 +120,21 @@ impl Pool {
         Self { arenas: (0..arenas).map(|_| OnceLock::new()).collect() }
     }
 
-    /// Adds the next arena, of as many chunks as there are whole ones in this memory. Returns their
-    /// numbers; none where there is no room for it.
+    /// Bytes of an arena of so many chunks.
+    pub(super) const fn bytes(chunks: usize) -> usize {
+        chunks * (BLOCK + size_of::<Header>())
+    }
+
+    /// Adds the next arena, of as many chunks as there are whole ones in this memory, which nobody
+    /// has used. Returns their numbers; none where there is no room for it.
     pub(super) fn add(&self, region: Region) -> impl Iterator<Item = Number> + use<> {
-        let chunks = (region.bytes() / BLOCK).min(ARENA_CHUNKS);
-        let headers = (0..chunks).map(|_| Header::default()).collect();
-        let mut arena = Some(Arena { region, headers });
+        let chunks = (region.bytes() / Self::bytes(1)).min(ARENA_CHUNKS);
+        let mut arena = Some(Arena { region, chunks });
         let at = self.arenas.iter().position(|place| {
             place.get_or_init(|| arena.take().unwrap_or_else(|| unreachable!("it was not added")));
             arena.is_none()
         });
-        let first = at.unwrap_or(0) * ARENA_CHUNKS;
+        let first = at.unwrap_or(0) << ARENA_BITS;
         let numbers = first..first + if at.is_some() { chunks } else { 0 };
         numbers.filter_map(|index| Number::new(index as u32 + 1))
     }
@@ -117,10 +142,11 @@ impl Pool {
     fn chunk(&self, number: Number) -> Chunk<'_> {
         let index = number.get() as usize - 1;
         let arena = self.arenas[index >> ARENA_BITS].get();
-        let Arena { region, headers } = arena.unwrap_or_else(|| unreachable!("it was numbered"));
-        let at = index % ARENA_CHUNKS;
-        // There are no more headers than chunks in the memory.
-        Chunk { header: &headers[at], bytes: region.base().wrapping_add(at * BLOCK).cast() }
+        let arena = arena.unwrap_or_else(|| unreachable!("it was numbered"));
+        let at = index & ((1 << ARENA_BITS) - 1);
+        // There are as many headers as chunks.
+        let header = &arena.headers()[at];
+        Chunk { header, bytes: arena.region.base().wrapping_add(at * BLOCK).cast() }
     }
 
     pub(super) fn header(&self, number: Number) -> &Header {
@@ -152,6 +178,47 @@ impl Pool {
         let (valid, hits) = (Sectors((word & VALID) as u8), word / HIT);
         Some(Claimed { number, chunk, hits, valid, word: 0 })
     }
+}
+
+impl Arena {
+    fn headers(&self) -> &[Header] {
+        // SAFETY: the region has room for as many chunks and then headers, and is zeroed; the
+        // headers are aligned, being behind whole blocks; and nothing else is ever written there.
+        unsafe { things(&self.region, self.chunks * BLOCK, self.chunks) }
+    }
+}
+
+impl<T: Atomics> Table<T> {
+    /// Memory for so many.
+    ///
+    /// # Errors
+    ///
+    /// Where there is none.
+    pub(super) fn new(count: usize, huge_pages: HugePages) -> Result<Self, aoe_xsk::Error> {
+        let region = Region::map(count * size_of::<T>(), huge_pages)?;
+        Ok(Self { region, _of: PhantomData })
+    }
+}
+
+impl<T: Atomics> Deref for Table<T> {
+    type Target = [T];
+
+    fn deref(&self) -> &[T] {
+        // SAFETY: the region has room for them, is zeroed and aligned to a page, and is written to
+        // only as what they are.
+        unsafe { things(&self.region, 0, self.region.bytes() / size_of::<T>()) }
+    }
+}
+
+/// So many things in a region, from this byte on.
+///
+/// # Safety
+///
+/// They are within it and aligned, it was zeroed, and this part of it is used for nothing else.
+unsafe fn things<T: Atomics>(region: &Region, from: usize, count: usize) -> &[T] {
+    // SAFETY: zeroes are a value of `Atomics`, which may be changed through shared references; the
+    // caller says the rest.
+    unsafe { std::slice::from_raw_parts(region.base().wrapping_add(from).cast(), count) }
 }
 
 impl Header {
@@ -203,11 +270,6 @@ impl Link {
 
     pub(super) fn set(&self, number: Option<Number>) {
         self.0.store(number.map_or(0, Number::get), Ordering::Release);
-    }
-
-    /// So many that lead nowhere.
-    pub(super) fn none(count: usize) -> Box<[Self]> {
-        (0..count).map(|_| Self::default()).collect()
     }
 }
 

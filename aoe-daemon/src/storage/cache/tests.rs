@@ -6,7 +6,7 @@ use std::thread;
 
 /// A cache that has all its memory.
 fn full_grown(capacity: usize) -> Cache {
-    let cache = Cache::new(capacity, HugePages::Use);
+    let cache = Cache::new(capacity, HugePages::Use).unwrap();
     while cache.grow().unwrap().is_some() {}
     cache
 }
