@@ -9,6 +9,7 @@ mod report;
 mod rig;
 mod rows;
 mod samples;
+mod stage;
 mod storage;
 mod take;
 

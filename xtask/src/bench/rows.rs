@@ -8,6 +8,9 @@ pub(super) const DEPTH: u32 = 32;
 /// Something that is measured once in each round.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Measure {
+    /// A read of 1 KiB that the cache holds, without a network; and copying as much.
+    Hit,
+    Copy,
     /// Random reads of 4 KiB that the cache does not hold, and that it does.
     Misses,
     Hits4K,
@@ -49,6 +52,8 @@ impl Measure {
     /// What it is called beside a value.
     pub(super) const fn name(self) -> &'static str {
         match self {
+            Self::Hit => "a hit",
+            Self::Copy => "copying 1 KiB from a random place of 1 GiB",
             Self::Misses => "misses",
             Self::Hits4K => "our 4 KiB hits",
             Self::Scan => "cold scan",
@@ -85,6 +90,7 @@ impl Measure {
             Self::SmallHits | Self::LargeHits | Self::SmallMisses | Self::LargeMisses => {
                 Unit::Nanoseconds
             }
+            Self::Hit | Self::Copy => Unit::Nanoseconds,
         }
     }
 
@@ -191,7 +197,15 @@ impl Row {
 }
 
 /// The whole table.
-pub(super) const ROWS: [Row; 9] = [
+pub(super) const ROWS: [Row; 10] = [
+    Row {
+        key: "hit",
+        what: "a read of 1 KiB that a cache of 1 GiB holds, from the frame to the reply, no network",
+        ours: Measure::Hit,
+        references: &[Measure::Copy],
+        also: &[],
+        goal: Goal::AtMost(2.5),
+    },
     Row {
         key: "misses",
         what: "random reads of 4 KiB, all misses, depth 32",

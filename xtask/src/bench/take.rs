@@ -4,7 +4,7 @@ use super::image;
 use super::memory;
 use super::rig::Rig;
 use super::rows::{DEPTH, Measure};
-use super::{fio, load::Answers};
+use super::{fio, load::Answers, stage};
 use anyhow::{Result, ensure};
 use aoe_tests::command::finish;
 use aoe_tests::image::sparse_image;
@@ -33,6 +33,8 @@ pub(super) fn take(rig: &Rig, measure: Measure, round: u64) -> Result<f64> {
     let timed = format!("--depth {DEPTH} --seconds {} --seed {}", rig.seconds, round + 1);
     let part = (round % PARTS) << 30;
     Ok(match measure {
+        Measure::Hit => stage::nanoseconds("hit")?,
+        Measure::Copy => stage::nanoseconds("copy")?,
         Measure::Misses => {
             on_image(rig, &format!("--load randread --sectors 8 {timed}"))?.per_second
         }
