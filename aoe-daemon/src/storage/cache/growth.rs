@@ -20,7 +20,7 @@ const NICE: i32 = 19;
 /// Where there is not even the first, or no thread.
 pub fn keep_growing(cache: &Arc<Cache>) -> anyhow::Result<()> {
     let pages = cache.grow()?.map_or_else(|| "none".to_owned(), |pages| pages.to_string());
-    info!(bytes = cache.capacity() * BLOCK, pages, "cache");
+    info!(bytes = cache.capacity() * BLOCK, %pages, "cache");
     if cache.capacity() == 0 {
         return Ok(());
     }
@@ -51,5 +51,5 @@ fn grow(cache: &Cache) {
             }
         }
     }
-    info!(bytes = cache.chunks() * BLOCK, pages = cache.pages(), "the cache has all its memory");
+    info!(bytes = cache.chunks() * BLOCK, pages = %cache.pages(), "the cache has all its memory");
 }
