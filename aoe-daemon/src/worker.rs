@@ -33,8 +33,6 @@ const BURST: usize = 64;
 /// How long a worker looks for more work before it sleeps. Longer than a client on the same
 /// segment takes to send its next request, so that a busy worker never pays for being woken.
 const SPIN: Duration = Duration::from_micros(50);
-/// The same while disks work: fast ones answer sooner.
-const DISK_SPIN: Duration = Duration::from_micros(500);
 /// How long a sleep lasts at most while replies wait for the link.
 const RETRY: Duration = Duration::from_millis(10);
 /// How long a sleep lasts at most while disks work.
@@ -108,7 +106,7 @@ impl Worker {
             let worked = self.pass();
             if worked {
                 last_work = Instant::now();
-            } else if last_work.elapsed() >= self.patience() {
+            } else if last_work.elapsed() >= SPIN {
                 self.sleep();
                 last_work = Instant::now();
             }
@@ -119,11 +117,6 @@ impl Worker {
             self.queue.recycle(packet);
         }
         (self.queue, report)
-    }
-
-    /// How long to look for more work.
-    fn patience(&self) -> Duration {
-        if self.engine.parked() == 0 { SPIN } else { DISK_SPIN }
     }
 
     /// One pass over everything that may have work; whether there was any.
