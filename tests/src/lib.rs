@@ -16,6 +16,7 @@
 //! raw         frames by hand
 //! station     any frames, from and to one MAC address; frame writes and reads them
 //! dice        numbers that look random
+//! rounds      how much of what is random a test does
 //! stamp       sectors that say who has written them
 //! history     whether what clients saw of a sector can be told as one story
 //! storm       clients that write, read and are sent over each other, on a network that errs
@@ -52,6 +53,7 @@ pub mod paths;
 pub mod process;
 pub mod raw;
 pub mod retry;
+pub mod rounds;
 pub mod stamp;
 pub mod station;
 pub mod status;

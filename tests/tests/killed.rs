@@ -1,6 +1,5 @@
 //! `kill -9` at any moment, under load: what was acknowledged is there.
 
-use std::env;
 use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,6 +13,7 @@ use aoe_tests::dice::Dice;
 use aoe_tests::history::{Clock, Moment, Read};
 use aoe_tests::image::sparse_image;
 use aoe_tests::paths;
+use aoe_tests::rounds::rounds;
 use aoe_tests::stamp::{self, SECTOR, Value};
 use aoe_tests::storm::{self, Client, Operation, Plan, Weather};
 use aoe_tests::wire::{CLIENT_PORT, Shape, TARGET_PORT, Wire};
@@ -96,10 +96,7 @@ impl Promise {
 /// Kills daemons, and looks at what is left, over the wire and in the image: every sector holds what
 /// was written to it last, as far as that was promised, or something that was written later.
 fn kill_and_look(durability: &str, promise: Promise) -> Result<()> {
-    let rounds = match env::var("AOE_TEST_RESTARTS") {
-        Ok(number) => number.parse().context("AOE_TEST_RESTARTS is no number")?,
-        Err(_) => ROUNDS,
-    };
+    let rounds = rounds("AOE_TEST_RESTARTS", ROUNDS)?;
     let scratch = paths::scratch()?;
     let image = scratch.path().join("disk.img");
     sparse_image(&image, AREA * SECTOR as u64)?;

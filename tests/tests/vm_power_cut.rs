@@ -5,7 +5,6 @@
 //! log leaves is put together from it: all that was flushed, and any part of the rest. There, every
 //! sector has to hold what was acknowledged last by that point, or something later.
 
-use std::env;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -19,6 +18,7 @@ use aoe_tests::kernel::Kernel;
 use aoe_tests::namespace::Namespace;
 use aoe_tests::paths;
 use aoe_tests::retry::retry_until;
+use aoe_tests::rounds::rounds;
 use aoe_tests::stamp::{self, SECTOR};
 use aoe_tests::storm::{self, Client, Operation, Plan, Weather};
 use aoe_tests::vm::{BOOT_LIMIT, Machine, value_of};
@@ -26,7 +26,7 @@ use aoe_tests::wire::{TAP, add_tap};
 use aoe_tests::write_log::{LoggedDisk, Unflushed, WriteLog};
 
 /// Points at which the power fails, unless `AOE_TEST_POWER_CUTS` says otherwise.
-const CUTS: usize = 10;
+const CUTS: u64 = 10;
 const CLIENTS: u32 = 2;
 /// Sectors of the guest's disk.
 const SECTORS: u64 = 1024;
@@ -107,7 +107,7 @@ fn gather(daemon: &Path) -> Result<Evidence> {
 
 impl Evidence {
     /// Points of the log to cut the power at: half of them right after an answer.
-    fn points(&self, number: usize, dice: &mut Dice) -> Vec<usize> {
+    fn points(&self, number: u64, dice: &mut Dice) -> Vec<usize> {
         let any = |dice: &mut Dice| dice.below(self.log.len() as u64 + 1) as usize;
         let after_an_answer = |dice: &mut Dice| {
             let at = dice.below(self.operations.len() as u64) as usize;
@@ -147,7 +147,7 @@ impl Evidence {
     }
 
     /// Cuts the power at many points; what was lost at each.
-    fn losses(&self, number: usize) -> Vec<anyhow::Error> {
+    fn losses(&self, number: u64) -> Vec<anyhow::Error> {
         let mut dice = Dice::new(5);
         let mut losses = Vec::new();
         for entries in self.points(number, &mut dice) {
@@ -162,14 +162,12 @@ impl Evidence {
 #[test]
 #[ignore = "needs root and network namespaces: cargo xtask test runs it"]
 fn what_was_acknowledged_survives() -> Result<()> {
-    let cuts = match env::var("AOE_TEST_POWER_CUTS") {
-        Ok(number) => number.parse().context("AOE_TEST_POWER_CUTS is no number")?,
-        Err(_) => CUTS,
-    };
+    let cuts = rounds("AOE_TEST_POWER_CUTS", CUTS)?;
     let evidence = gather(&paths::daemon()?)?;
     if let Some(loss) = evidence.losses(cuts).into_iter().next() {
         return Err(loss);
     }
+    println!("{cuts} power cuts, each in {} ways: nothing was lost", Unflushed::ALL.len());
     // The same on a disk that was never told to flush: the test notices.
     let log = evidence.log.without_flushes();
     let lost = evidence.check(&log, log.len(), Unflushed::Lost, &mut Dice::new(6));
@@ -183,7 +181,11 @@ fn what_was_acknowledged_survives() -> Result<()> {
 fn a_daemon_that_answers_too_early_is_found_out() -> Result<()> {
     let losses = gather(&paths::broken_daemon()?)?.losses(CUTS);
     ensure!(!losses.is_empty(), "nothing was lost");
-    println!("{} of {} power cuts lost something", losses.len(), CUTS * Unflushed::ALL.len());
+    println!(
+        "{} of {} power cuts lost something",
+        losses.len(),
+        CUTS as usize * Unflushed::ALL.len()
+    );
     println!("{:#}", losses[0]);
     Ok(())
 }
