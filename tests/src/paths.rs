@@ -49,6 +49,15 @@ pub fn broken_daemon() -> Result<PathBuf> {
     built("AOE_BROKEN_DAEMON", "aoe-daemon-broken")
 }
 
+/// fsx: `AOE_FSX`, else where `cargo xtask setup --tests` installs it.
+pub fn fsx() -> Result<PathBuf> {
+    let home = env::var_os("HOME").map(|home| Path::new(&home).join(".cargo"));
+    let cargo = env::var_os("CARGO_HOME").map(PathBuf::from).or(home).unwrap_or_default();
+    let path = env::var_os("AOE_FSX").map_or_else(|| cargo.join("bin/fsx"), PathBuf::from);
+    ensure!(path.is_file(), "there is no {}: run `cargo xtask setup --tests`", path.display());
+    Ok(path)
+}
+
 fn built(variable: &str, name: &str) -> Result<PathBuf> {
     let path = env::var_os(variable)
         .map_or_else(|| target_dir().join("release").join(name), PathBuf::from);

@@ -15,8 +15,11 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 
-use crate::tool;
+use crate::tool::{self, Tool};
 use step::Step;
+
+/// What the tests need from crates.io.
+const TOOLS: [Tool; 2] = [tool::FUZZ, tool::FSX];
 
 /// Install what building needs: a Rust toolchain for BPF, and bpf-linker
 ///
@@ -61,7 +64,7 @@ pub(crate) fn ensure_build() -> Result<()> {
 pub(crate) fn ensure_tests() -> Result<()> {
     ensure_build()?;
     install(testing::next_step)?;
-    tool::FUZZ.ensure()
+    TOOLS.iter().try_for_each(Tool::ensure)
 }
 
 /// Takes steps until there is none.
@@ -83,7 +86,7 @@ fn check(with_tests: bool) -> Result<()> {
     let mut needs = building::needs();
     if with_tests {
         needs.extend(testing::needs());
-        needs.push(Need { name: tool::FUZZ.name.into(), found: tool::FUZZ.find() });
+        needs.extend(TOOLS.map(|tool| Need { name: tool.name.into(), found: tool.find() }));
     }
     for Need { name, found } in &needs {
         match found {

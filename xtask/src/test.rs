@@ -6,6 +6,7 @@ use crate::build::{self, cargo};
 use crate::fuzz;
 use crate::setup::{self, toolchain};
 use crate::step::Steps;
+use crate::tool;
 use crate::{build::target_dir, privilege};
 use anyhow::{Context, Result};
 use clap::Args;
@@ -26,10 +27,14 @@ pub(crate) struct Test {
 const CRATES: [&str; 5] = ["aoe-common", "aoe-xsk", "aoe-daemon", "aoe-client", "xtask"];
 /// Cases of each property test in a long run.
 const LONG_CASES: &str = "20000";
-/// Restarts after kill -9 in a long run.
-const LONG_RESTARTS: &str = "1000";
-/// Power cuts in a long run.
-const LONG_POWER_CUTS: &str = "500";
+/// What the end-to-end tests do in a long run: restarts after kill -9, power cuts, operations of fsx,
+/// and what each run of fio writes, in MiB.
+const LONG: [(&str, &str); 4] = [
+    ("AOE_TEST_RESTARTS", "1000"),
+    ("AOE_TEST_POWER_CUTS", "500"),
+    ("AOE_TEST_FSX_OPERATIONS", "100000"),
+    ("AOE_TEST_FIO_MIB", "128"),
+];
 /// Seconds that each fuzz target gets, and in a long run.
 const FUZZ_SECONDS: u32 = 30;
 const LONG_FUZZ_SECONDS: u32 = 1800;
@@ -63,10 +68,10 @@ pub(crate) fn run(arguments: &Test) -> Result<()> {
             .args(["--", "--include-ignored", "--test-threads=1"])
             .env("AOE_DAEMON", &programs.daemon)
             .env("AOE_BROKEN_DAEMON", &broken)
-            .env("AOE_CLIENT", &programs.client);
+            .env("AOE_CLIENT", &programs.client)
+            .envs(tool::FSX.find().map(|program| ("AOE_FSX", program)));
         if arguments.long {
-            whole.env("AOE_TEST_RESTARTS", LONG_RESTARTS);
-            whole.env("AOE_TEST_POWER_CUTS", LONG_POWER_CUTS);
+            whole.envs(LONG);
         }
         steps.run("end to end: networks, third parties, virtual machines", &mut whole)?;
         // Once more with every assertion compiled in.

@@ -5,7 +5,7 @@ use anyhow::{Context, Result, ensure};
 use std::path::PathBuf;
 use std::process::Command;
 
-/// A sub-command of cargo that `cargo install` brings.
+/// A program that `cargo install` brings.
 pub(crate) struct Tool {
     /// The program, and the package that it is in.
     pub(crate) name: &'static str,
@@ -15,6 +15,8 @@ pub(crate) struct Tool {
 
 /// Coverage-guided fuzzing.
 pub(crate) const FUZZ: Tool = Tool { name: "cargo-fuzz", version: "0.13.2" };
+/// A file system exerciser.
+pub(crate) const FSX: Tool = Tool { name: "fsx", version: "0.3.2" };
 /// Mutation testing.
 pub(crate) const MUTANTS: Tool = Tool { name: "cargo-mutants", version: "27.1.0" };
 
