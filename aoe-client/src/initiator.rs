@@ -1,7 +1,6 @@
 //! One network interface, and the frames that go out and come in by it.
 
 use std::io::{self, IoSlice};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use aoe_common::address::{Address, Destination};
@@ -271,8 +270,7 @@ impl Initiator {
         loop {
             let left = if start.elapsed() < spin { Duration::ZERO } else { wait - spin };
             match self.socket.receive(&mut self.batch, left) {
-                // The kernel may have work for this processor, such as the disk's of a target here.
-                Ok(0) if left.is_zero() && start.elapsed() < wait => thread::yield_now(),
+                Ok(0) if left.is_zero() && start.elapsed() < wait => {}
                 Ok(_) => return Ok(()),
                 Err(error) => return Err(explain(&self.interface, error)),
             }

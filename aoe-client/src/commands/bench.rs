@@ -10,9 +10,10 @@ use serde_json::json;
 
 use super::{Connection, print};
 
-/// How long it looks for an answer before it sleeps, as a load should: what is measured is the
-/// target, and not how long it takes to wake a client.
-const SPIN: Duration = Duration::from_millis(1);
+/// How long it looks for an answer before it sleeps. Longer than what needs no disk takes: to be
+/// woken would take longer. Not for ever: the kernel may have work for this processor, such as the
+/// disk's of a target on the same machine.
+const SPIN: Duration = Duration::from_micros(50);
 
 const EXAMPLES: &str = "\
 Examples:
