@@ -27,8 +27,22 @@ pub mod opcode {
     pub const READ: u8 = 0x24;
     /// WRITE SECTORS EXT.
     pub const WRITE: u8 = 0x34;
+    /// FLUSH CACHE EXT.
+    pub const FLUSH: u8 = 0xea;
     /// IDENTIFY DEVICE.
     pub const IDENTIFY: u8 = 0xec;
+}
+
+/// Status and error of ATA commands.
+pub mod outcome {
+    /// It was done.
+    pub const SUCCESS: (u8, u8) = (0x40, 0);
+    /// What was to be read can't be.
+    pub const READ_FAILED: (u8, u8) = (0x41, 0x40);
+    /// What was to be written is not, or may not be.
+    pub const WRITE_FAILED: (u8, u8) = (0x61, 0x04);
+    /// There are no such sectors.
+    pub const PAST_END: (u8, u8) = (0x41, 0x10);
 }
 
 /// A request.

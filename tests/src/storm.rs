@@ -19,6 +19,7 @@ use rustix::io::Errno;
 
 use crate::dice::Dice;
 use crate::frame::Frame;
+use crate::frame::outcome::SUCCESS;
 use crate::history::{Clock, History, Moment, Read, Write};
 use crate::namespace::Namespace;
 use crate::stamp::{self, Value};
@@ -32,8 +33,6 @@ const TICK: Duration = Duration::from_millis(2);
 /// After so long an answered request is given up of which not all copies were: the target may drop
 /// what it has no room for.
 const LINGER: Duration = Duration::from_secs(2);
-/// Status of a command that was done.
-const SUCCESS: (u8, u8) = (0x40, 0);
 /// Bits of a tag that tell the requests of a client apart.
 const TAG_BITS: u32 = 24;
 

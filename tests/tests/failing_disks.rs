@@ -9,6 +9,7 @@ use anyhow::{Context, Result, ensure};
 use aoe_tests::client::Client;
 use aoe_tests::daemon::{Daemon, Setup};
 use aoe_tests::dice::Dice;
+use aoe_tests::frame::outcome::{PAST_END, SUCCESS, WRITE_FAILED};
 use aoe_tests::frame::{Frame, Request, command, opcode};
 use aoe_tests::image::{MIB, random_bytes, random_image, sparse_image};
 use aoe_tests::loop_device::LoopDevice;
@@ -22,10 +23,6 @@ const NEVER: Duration = Duration::from_secs(1);
 /// For the daemon to say something.
 const SOON: Duration = Duration::from_secs(5);
 
-/// Status and error of commands.
-const SUCCESS: (u8, u8) = (0x40, 0);
-const WRITE_FAILED: (u8, u8) = (0x61, 0x04);
-const PAST_END: (u8, u8) = (0x41, 0x10);
 /// AoE's error of a disk that is gone.
 const UNAVAILABLE: u8 = 3;
 /// Sectors of the disk that nothing happens to, which is slot 2.

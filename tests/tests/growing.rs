@@ -10,6 +10,7 @@ use anyhow::{Context, Result, ensure};
 use aoe_tests::client::Client;
 use aoe_tests::command::run;
 use aoe_tests::daemon::{Daemon, Setup};
+use aoe_tests::frame::outcome::{PAST_END, SUCCESS};
 use aoe_tests::frame::{Request, opcode};
 use aoe_tests::image::{MIB, random_bytes, random_image};
 use aoe_tests::loop_device::LoopDevice;
@@ -19,9 +20,6 @@ use aoe_tests::wire::{CLIENT_PORT, Shape, TARGET_PORT, Wire};
 
 /// For the daemon to do what a signal asks for.
 const SOON: Duration = Duration::from_secs(5);
-/// Status and error of a request past the end.
-const PAST_END: (u8, u8) = (0x41, 0x10);
-const SUCCESS: (u8, u8) = (0x40, 0);
 
 fn set_length(path: &Path, bytes: u64) -> Result<()> {
     let file = File::options().write(true).open(path)?;

@@ -13,7 +13,7 @@ use super::{Need, qemu};
 
 /// Programs that the tests run, each with the Debian package that has it. What takes more to find
 /// or to install comes on top: Python's venv, and QEMU.
-const PROGRAMS: [(&str, &str); 24] = [
+const PROGRAMS: [(&str, &str); 25] = [
     ("aoeping", "aoetools"),
     ("bash", "bash"),
     ("blockdev", "util-linux"),
@@ -22,6 +22,7 @@ const PROGRAMS: [(&str, &str); 24] = [
     ("c++", "g++"),
     ("cpio", "cpio"),
     ("debugfs", "e2fsprogs"),
+    ("dmsetup", "dmsetup"),
     ("ethtool", "ethtool"),
     ("fallocate", "util-linux"),
     ("fio", "fio"),
